@@ -116,7 +116,7 @@ def read(table: type[T], arguments: Sequence[str], environment: Mapping[str, str
         except ValueError as error:
             instead = repr("" if row.required else row.shown_default)
             problems.append(
-                f"{source}={text!r} can't be used: {error}. Give {row.kind.name}; {instead} counts until then."
+                f"{source}={text!r} can't be used: {error}. Give {row.kind.name}; until then it is {instead}."
             )
     return Reading(table(**values), tuple(problems))
 
