@@ -1,0 +1,26 @@
+"""A job that fails: one of its tasks meets a row it cannot read."""
+
+import time
+
+import ray
+
+ORDERS = [f"orders-{day:02}.csv" for day in range(1, 13)]
+BROKEN = "orders-07.csv"
+
+
+@ray.remote(num_cpus=0.5, max_retries=0, resources={"warehouse": 1})
+def read_orders(file: str) -> float:
+    print(f"reading {file}")
+    time.sleep(0.3)
+    if file == BROKEN:
+        print("row 4210: order=88121 shop=Lisbon price=19.90")
+        print("row 4211: order=88122 shop=Lisbon price=")
+        raise ValueError(f"{file}, row 4211: the price is missing (order 88122, shop Lisbon)")
+    print(f"{file}: 5000 rows")
+    return 5000 * 19.9
+
+
+ray.init()
+print(f"daily report: {len(ORDERS)} files")
+revenue = sum(ray.get([read_orders.remote(file) for file in ORDERS]))
+print(f"revenue: {revenue:.2f}")
