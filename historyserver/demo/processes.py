@@ -1,7 +1,7 @@
 """A family of processes that can be killed whole, however far its members have wandered.
 
 Ray's processes become daemons and start others, so parents tell nothing. Each family puts a mark of its own
-into the environment, which every descendant inherits: whoever carries it in `/proc/<pid>/environ` belongs to it.
+into the environment, which every descendant inherits: whoever has it in `/proc/<pid>/environ` belongs.
 """
 
 import contextlib
