@@ -75,8 +75,8 @@ def _segments(events: Iterator[str]) -> Iterator[list[Frame]]:
             continue
         frames += _frames(stream, starts, lines)
         if sum(len(frame.compressed) for frame in frames) >= SEGMENT_BYTES:
-            for rest in waiting:
-                frames += _frames(rest, starts, waiting[rest])
+            for other, rest in waiting.items():
+                frames += _frames(other, starts, rest)
             yield frames
             frames = []
     for stream, lines in waiting.items():
