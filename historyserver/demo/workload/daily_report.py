@@ -1,5 +1,6 @@
 """A job that fails: one of its tasks meets a row it cannot read."""
 
+import logging
 import time
 
 import ray
@@ -13,8 +14,8 @@ def read_orders(file: str) -> float:
     print(f"reading {file}")
     time.sleep(0.3)
     if file == BROKEN:
-        print("row 4210: order=88121 shop=Lisbon price=19.90")
-        print("row 4211: order=88122 shop=Lisbon price=")
+        logging.warning("row 4210: order=88121 shop=Lisbon price=19,90: read as 19.90")
+        logging.warning("row 4211: order=88122 shop=Lisbon price=")
         raise ValueError(f"{file}, row 4211: the price is missing (order 88122, shop Lisbon)")
     print(f"{file}: 5000 rows")
     return 5000 * 19.9
