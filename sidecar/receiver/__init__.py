@@ -1,0 +1,1 @@
+"""Takes what Ray's aggregator agent posts: listener, request, splitter, quarantine, masking."""
