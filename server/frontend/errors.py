@@ -1,0 +1,15 @@
+"""Errors of the front end's files.
+
+FrontendError
+└── FrontendUnavailable   there is no front end on this machine and none could be fetched
+"""
+
+from server.errors import ServerError
+
+
+class FrontendError(ServerError):
+    """Something about Ray's front end is wrong; the text says what, why and what to do."""
+
+
+class FrontendUnavailable(FrontendError):
+    """There is no front end on this machine and none could be fetched."""

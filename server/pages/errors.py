@@ -1,0 +1,15 @@
+"""Errors of the server's pages.
+
+PageError
+└── QuestionInvalid   a query parameter that has no meaning; answered with 400 and the sentence
+"""
+
+from server.errors import ServerError
+
+
+class PageError(ServerError):
+    """Something about a page is wrong; the text says what and what to do."""
+
+
+class QuestionInvalid(PageError):
+    """A query parameter that has no meaning."""

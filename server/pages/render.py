@@ -1,0 +1,157 @@
+"""Pages as HTML, from templates. Pure: every moment is given; `root` is the relative way to the list."""
+
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from archive.layout import SessionKey
+from server.pages.listing import Page, Question
+from server.pages.words import ago, duration, thousands, utc
+from server.sessions import Session, Snapshot, State
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("server.pages"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters["thousands"] = thousands
+SESSION_ROOT = "../../../../"
+"""The way from a session's own address back to the list."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What the bar above Ray's dashboard says."""
+
+    key: SessionKey
+    state: State
+    when: str
+    missing: tuple[str, ...]
+
+
+def session_href(key: SessionKey) -> str:
+    """A session's address, relative to the list."""
+    return (
+        "clusters/"
+        + "/".join(quote(part, safe="") for part in (key.namespace, key.cluster, key.session))
+        + "/"
+    )
+
+
+def session_json(session: Session, now_ms: int, lost_after_ms: int) -> dict[str, object]:
+    """A session as `GET /api/sessions` tells it. Times in milliseconds since the epoch."""
+    state = session.state(now_ms, lost_after_ms)
+    return {
+        "namespace": session.key.namespace,
+        "cluster": session.key.cluster,
+        "session": session.key.session,
+        "href": session_href(session.key),
+        "state": str(state),
+        "reason": session.reason or None,
+        "started_ms": session.started_ms,
+        "ended_ms": None if state is State.RUNNING else session.seen_ms,
+        "duration_ms": session.duration_ms(now_ms, lost_after_ms),
+        "ray_version": session.ray_version or None,
+        "python_version": session.python_version or None,
+        "owner_kind": session.owner_kind or None,
+        "owner_name": session.owner_name or None,
+        "missing": list(session.missing(state)),
+    }
+
+
+def sessions_page(snapshot: Snapshot, question: Question, page: Page, lost_after_ms: int) -> str:
+    """The list of sessions."""
+    rows = [_row(session, snapshot.clock_ms, lost_after_ms) for session in page.sessions]
+    return _TEMPLATES.get_template("sessions.html").render(
+        root="",
+        rows=rows,
+        query=question,
+        since=question.since.isoformat() if question.since else "",
+        until=question.until.isoformat() if question.until else "",
+        filtered=question.filtered,
+        known=len(snapshot.sessions),
+        total=page.total,
+        first=page.before + 1,
+        last=page.before + len(rows),
+        namespaces=snapshot.namespaces,
+        owner_kinds=snapshot.owner_kinds,
+        states=list(State),
+        as_of=f"{utc(snapshot.clock_ms)} UTC",
+        first_href=_href(question.parameters(cursor="")),
+        next_href=_href(question.parameters(cursor=page.next_cursor)) if page.next_cursor else "",
+    )
+
+
+def _href(parameters: dict[str, str]) -> str:
+    return f"?{urlencode(parameters)}" if parameters else "./"
+
+
+def _row(session: Session, now_ms: int, lost_after_ms: int) -> dict[str, object]:
+    state = session.state(now_ms, lost_after_ms)
+    return {
+        "href": session_href(session.key),
+        "cluster": session.key.cluster,
+        "namespace": session.key.namespace,
+        "session": session.key.session,
+        "started": utc(session.started_ms),
+        "ago": ago(session.started_ms, now_ms),
+        "state": str(state),
+        "state_text": _state_text(session, state, now_ms),
+        "duration": duration(session.duration_ms(now_ms, lost_after_ms)),
+        "ray_version": session.ray_version,
+        "owner_kind": session.owner_kind,
+        "owner_name": session.owner_name,
+        "missing": session.missing(state),
+    }
+
+
+def _state_text(session: Session, state: State, now_ms: int) -> str:
+    if state is State.RUNNING:
+        return f"last heard of {ago(session.seen_ms, now_ms)}"
+    if state is State.LOST:
+        return f"silent since {utc(session.seen_ms)}"
+    return session.reason or f"at {utc(session.seen_ms)}"
+
+
+def empty_page(store: str) -> str:
+    """What to do first, when the archive holds no session."""
+    return _TEMPLATES.get_template("empty.html").render(root="", store=store)
+
+
+def message_page(title: str, text: str, root: str, refresh: int | None = None) -> str:
+    """One sentence under a title; loads itself again after `refresh` seconds if that is given."""
+    return _TEMPLATES.get_template("message.html").render(root=root, title=title, text=text, refresh=refresh)
+
+
+def progress_page(key: SessionKey, done: int, total: int) -> str:
+    """A session that is being opened: a bar, and the page loads itself again every second."""
+    return _TEMPLATES.get_template("progress.html").render(
+        root=SESSION_ROOT,
+        cluster=key.cluster,
+        session=key.session,
+        percent=min(100, 100 * done // total) if total else None,
+        done=f"{thousands(done)} of {thousands(total)} segments read."
+        if total
+        else "Looking at what is there.",
+    )
+
+
+def bar_head() -> str:
+    """What the bar needs in the head of Ray's page."""
+    return '<link rel="stylesheet" href="./history/assets/bar.css">'
+
+
+def bar_html(bar: Bar) -> str:
+    """The bar itself, the first thing in the body of Ray's page."""
+    return _TEMPLATES.get_template("bar.html").render(
+        root=SESSION_ROOT,
+        namespace=bar.key.namespace,
+        cluster=bar.key.cluster,
+        session=bar.key.session,
+        state=str(bar.state),
+        when=bar.when,
+        missing=bar.missing,
+    )
