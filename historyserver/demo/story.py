@@ -28,6 +28,9 @@ SERVER_SECONDS = 60
 # What is older than ten seconds is in the archive; so the jobs that end get that long before the kill.
 ORDINARY_SECONDS = 12
 
+# Nothing in this archive lives any more, so the server need not wait for the usual three minutes of silence.
+LOST_SECONDS = "5"
+
 Say = Callable[[str], None]
 
 
@@ -154,6 +157,8 @@ def serve(recording: Recording, listen: str, folder: Path) -> Iterator[Server]:
                 *(sys.executable, "-m", "historyserver", "serve"),
                 *("--store", recording.store),
                 *("--listen", listen),
+                *("--cache", str(folder / "cache")),
+                *("--lost-seconds", LOST_SECONDS),
             ],
             folder=Path.cwd(),
         )

@@ -5,6 +5,7 @@ import time
 
 import ray
 
+log = logging.getLogger("daily_report")
 ORDERS = [f"orders-{day:02}.csv" for day in range(1, 13)]
 BROKEN = "orders-07.csv"
 
@@ -14,8 +15,8 @@ def read_orders(file: str) -> float:
     print(f"reading {file}")
     time.sleep(0.3)
     if file == BROKEN:
-        logging.warning("row 4210: order=88121 shop=Lisbon price=19,90: read as 19.90")
-        logging.warning("row 4211: order=88122 shop=Lisbon price=")
+        log.warning("row 4210: order=88121 shop=Lisbon price=19,90: read as 19.90")
+        log.warning("row 4211: order=88122 shop=Lisbon price=")
         raise ValueError(f"{file}, row 4211: the price is missing (order 88122, shop Lisbon)")
     print(f"{file}: 5000 rows")
     return 5000 * 19.9

@@ -26,7 +26,7 @@ def take_stock() -> None:
     shelf = 0
     while True:
         shelf += 1
-        print(f"counting shelf {shelf}", flush=True)
+        print(f"counting shelf {shelf} at {time.strftime('%H:%M:%S')}", flush=True)
         time.sleep(1)
 
 

@@ -1,0 +1,208 @@
+"""One run of `historyserver demo` for all tests here, and one Chromium. What they leave is kept in build/."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
+
+from historyserver.demo.addresses import free_ports
+from historyserver.demo.cluster import clean_environment
+
+BUILD = Path(__file__).parents[2] / "build"
+SCREENSHOTS = BUILD / "screenshots"
+STORY_SECONDS = 300
+CHROMIUM = (
+    "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update \
+--disable-sync --disable-quic"
+)
+
+
+@dataclass(frozen=True)
+class DeadSession:
+    """The demo's session after the kill; URLs end with a slash."""
+
+    url: str
+    session_url: str
+    name: str
+    killed_at: str
+    """The local time of the kill, as HH:MM:SS."""
+
+    def text(self, path: str) -> str:
+        """What the session answers there."""
+        with urlopen(self.session_url + path, timeout=30) as response:  # noqa: S310 - our own server
+            return str(response.read(), "utf-8")
+
+    def ask(self, path: str) -> Any:
+        """The JSON that the session answers there."""
+        return json.loads(self.text(path))
+
+    def rows(self, resource: str, **filters: str) -> list[dict[str, Any]]:
+        """Rows of the State API with every detail."""
+        query = [("detail", "1"), ("limit", "10000")]
+        for key, value in filters.items():
+            query += [("filter_keys", key), ("filter_predicates", "="), ("filter_values", value)]
+        rows: list[dict[str, Any]] = self.ask(f"api/v0/{resource}?{urlencode(query)}")["data"]["result"][
+            "result"
+        ]
+        return rows
+
+
+def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    """The condition's first true value; fails when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.1)
+    return value
+
+
+def family_of(mark_holder: int) -> set[int]:
+    """Every living process that descends from demos run by this test process."""
+    wanted = f"STARTED_BY_TEST={mark_holder}".encode()
+    found = set()
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdecimal() and wanted in (entry / "environ").read_bytes().split(b"\0"):
+                found.add(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def start_demo(log: Path, *options: str) -> subprocess.Popen[bytes]:
+    """The demo's command in a terminal session of its own, its output in `log`."""
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "historyserver", "demo", "--no-browser", *options],
+            env={**clean_environment(), "STARTED_BY_TEST": str(os.getpid())},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+@pytest.fixture(scope="session")
+def dead_session() -> Iterator[DeadSession]:
+    """The demo has told its story and serves; at the end Ctrl-C must leave nothing behind."""
+    folder = BUILD / "end_to_end"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    log = folder / "demo.log"
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    demo = start_demo(log, "--listen", address, "--keep", str(folder))
+    try:
+        until(
+            lambda: demo.poll() is not None or "Ctrl-C ends the demo" in log.read_text(),
+            STORY_SECONDS,
+            "the story",
+        )
+        assert demo.poll() is None, log.read_text()
+        with urlopen(f"http://{address}/api/sessions", timeout=30) as response:
+            listed = json.load(response)["sessions"]
+        assert len(listed) == 1, listed
+        (killed,) = [line for line in log.read_text().splitlines() if "Killed all" in line]
+        yield DeadSession(
+            f"http://{address}/",
+            f"http://{address}/{listed[0]['href']}",
+            listed[0]["session"],
+            killed.split()[0],
+        )
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(30) == 0, log.read_text()
+        assert family_of(os.getpid()) == set()
+    finally:
+        demo.kill()
+        demo.wait()
+        for pid in family_of(os.getpid()):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium without a window."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        sentence = "There is no Chromium; on Debian: apt install chromium."
+        if os.environ.get("CI"):
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM.split())
+        yield browser
+        browser.close()
+
+
+# Answers of Ray's own dashboard that are no success, and why they are right here.
+EXPECTED_REFUSALS = {
+    "api/v0/platform_events": "404 hides the tab for Kubernetes' events, of which this session has none",
+}
+
+
+class Visit:
+    """A page in Chromium that notes whatever a visitor should never meet."""
+
+    def __init__(self, page: Page, session: DeadSession) -> None:
+        self.page = page
+        self.session = session
+        self.problems: list[str] = []
+        self._allowed = (session.session_url,)
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
+        page.on("console", self._console)
+        page.on("request", self._request)
+        page.on("response", self._response)
+
+    def open(self, place: str) -> None:
+        """A place of the session's dashboard, as `#/jobs`."""
+        self.page.goto(self.session.session_url + place)
+
+    def open_list(self) -> None:
+        """The list of sessions; from here on its own files are fine, too."""
+        self.allow_list()
+        self.page.goto(self.session.url)
+
+    def allow_list(self) -> None:
+        self._allowed = (self.session.session_url, self.session.url + "assets/")
+
+    def sees(self, *texts: str) -> None:
+        """Each text is visible on the page, or soon is."""
+        for text in texts:
+            self.page.get_by_text(text).locator("visible=true").first.wait_for()
+
+    def screenshot(self, name: str) -> None:
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not any(path in message.location["url"] for path in EXPECTED_REFUSALS):
+            self.problems.append(f"console: {message.text} ({message.location['url']})")
+
+    def _request(self, request: Request) -> None:
+        if not request.url.startswith((*self._allowed, "data:", "blob:")) and request.url != self.session.url:
+            self.problems.append(f"request outside the session: {request.method} {request.url}")
+
+    def _response(self, response: Response) -> None:
+        if response.status >= 400 and not any(path in response.url for path in EXPECTED_REFUSALS):
+            self.problems.append(f"{response.status}: {response.request.method} {response.url}")
+
+
+@pytest.fixture
+def visit(chromium: Browser, dead_session: DeadSession) -> Iterator[Visit]:
+    """A visitor with a fresh profile; the test fails if anything untoward was noted."""
+    context = chromium.new_context(viewport={"width": 1400, "height": 900}, accept_downloads=True)
+    visitor = Visit(context.new_page(), dead_session)
+    yield visitor
+    context.close()
+    assert visitor.problems == []
