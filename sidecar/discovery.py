@@ -20,14 +20,15 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
+
+from archive.layout import Role
 
 STAND_IN_AFTER: Final = 10.0
 """Seconds a session may be without a node id before something else stands in for it."""
 
-_SESSION: Final = re.compile(r"session_\d{4}-\d{2}-\d{2}_[A-Za-z0-9_-]{1,100}")
+_SESSION: Final = re.compile(r"session_\d{4}-\d{2}-\d{2}_[A-Za-z0-9_-]{1,77}")
 _NODE_ID: Final = re.compile(r"[0-9a-f]{28,64}")
 _PORT_FILE: Final = re.compile(
     r"(?:dashboard_agent_listen_port|metrics_agent_port|metrics_export_port|runtime_env_agent_port)_([0-9a-f]{28,64})"
@@ -37,13 +38,6 @@ _RAYLET_LOG: Final = re.compile(r"raylet(?:\.\d+)?\.out")
 _RAYLET_ID: Final = re.compile(rb"(?:Setting node ID node_id=|Raylet of id, )([0-9a-f]{28,64})")
 _VENDOR_FILE: Final = "alibabacloud_raylet_node_id"
 _RAYLET_LOG_READ: Final = 64 * 1024
-
-
-class Kind(StrEnum):
-    """What a Ray node is in its cluster."""
-
-    HEAD = "head"
-    WORKER = "worker"
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,7 @@ class Sighting:
     session: str
     directory: Path
     node_id: str
-    kind: Kind
+    role: Role
     stands_in: bool = False
     """The node's own id is not known (yet)."""
     stood_in: str | None = None
@@ -111,11 +105,11 @@ class Watch:
             stood_in = before.node_id if before and before.stands_in else None
             if before is not None and before.node_id == node_id:
                 stood_in = before.stood_in
-            kind = _kind(look, node_id)
-            self._current = Sighting(look.session, look.directory, node_id, kind, stood_in=stood_in)
+            role = _role(look, node_id)
+            self._current = Sighting(look.session, look.directory, node_id, role, stood_in=stood_in)
         elif before is None and now - self._since >= STAND_IN_AFTER:
-            kind = _kind(look, None)
-            self._current = Sighting(look.session, look.directory, self._stand_in, kind, stands_in=True)
+            role = _role(look, None)
+            self._current = Sighting(look.session, look.directory, self._stand_in, role, stands_in=True)
         return self._current
 
     def _pick(self, look: Look, event_node_id: str | None) -> str | None:
@@ -136,9 +130,9 @@ class Watch:
         return current.node_id
 
 
-def _kind(look: Look, node_id: str | None) -> Kind:
+def _role(look: Look, node_id: str | None) -> Role:
     head = node_id is None or node_id in look.heads if look.heads else look.gcs_log
-    return Kind.HEAD if head else Kind.WORKER
+    return Role.HEAD if head else Role.WORKER
 
 
 def look(ray_dir: Path) -> Look:

@@ -16,8 +16,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 END_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 SIGNALS: Final = END_SIGNALS | {signal.SIGUSR1, signal.SIGCHLD}
@@ -31,8 +30,7 @@ HEALTHY_AFTER: Final = 60.0
 """Seconds of life after which the delay of the next restart begins anew."""
 
 
-@dataclass(frozen=True)
-class Child:
+class Child(NamedTuple):
     pid: int
     started: float
 

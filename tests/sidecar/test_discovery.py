@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.discovery import STAND_IN_AFTER, Kind, Look, Sighting, Watch, look
+from archive.layout import Role
+from sidecar.discovery import STAND_IN_AFTER, Look, Sighting, Watch, look
 
 SESSION = "session_2026-11-23_02-43-27_490622_12278"
 LATER = "session_2026-11-23_05-00-00_000001_77"
@@ -47,14 +48,14 @@ def age(path: Path, seconds: float) -> None:
 
 def test_a_head_of_ray_2_60_is_told_by_its_port_files(tmp_path: Path) -> None:
     folder = make_session(tmp_path, SESSION, LISTING_2_60_HEAD)
-    assert see(tmp_path) == Sighting(SESSION, folder, OLD, Kind.HEAD)
+    assert see(tmp_path) == Sighting(SESSION, folder, OLD, Role.HEAD)
 
 
 def test_a_worker_of_ray_2_60_has_no_gcs_port_file(tmp_path: Path) -> None:
     make_session(tmp_path, SESSION, tuple(name for name in LISTING_2_60_HEAD if "gcs" not in name))
     seen = see(tmp_path)
     assert seen is not None
-    assert (seen.node_id, seen.kind) == (OLD, Kind.WORKER)
+    assert (seen.node_id, seen.role) == (OLD, Role.WORKER)
 
 
 def test_a_head_of_ray_2_40_is_told_by_its_logs(tmp_path: Path) -> None:
@@ -64,7 +65,7 @@ def test_a_head_of_ray_2_40_is_told_by_its_logs(tmp_path: Path) -> None:
     seen = see(tmp_path)
     assert seen is not None
     assert seen.node_id == "2223d3ec558d2d0c5aae614391192e170d60ac73d88049fd435c06ac"
-    assert seen.kind is Kind.HEAD
+    assert seen.role is Role.HEAD
 
 
 def test_a_raylet_log_of_ray_2_60_tells_the_node_before_its_port_files_do(tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_a_second_head_of_one_session_is_another_node_and_a_head(tmp_path: Path)
         (folder / name.replace(OLD, NEW)).write_text("1")
     second = see(tmp_path, watch, 1)
     assert second is not None
-    assert (second.session, second.node_id, second.kind) == (SESSION, NEW, Kind.HEAD)
+    assert (second.session, second.node_id, second.role) == (SESSION, NEW, Role.HEAD)
 
 
 def test_a_new_session_is_followed(tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ def test_something_stands_in_for_a_node_that_dies_before_it_has_an_id(tmp_path: 
     assert see(tmp_path, watch, 100) is None
     assert see(tmp_path, watch, 100 + STAND_IN_AFTER - 0.1) is None
     seen = see(tmp_path, watch, 100 + STAND_IN_AFTER)
-    assert seen == Sighting(SESSION, folder, "pod-1", Kind.HEAD, stands_in=True)
+    assert seen == Sighting(SESSION, folder, "pod-1", Role.HEAD, stands_in=True)
 
 
 def test_the_real_node_names_what_stood_in_for_it(tmp_path: Path) -> None:
