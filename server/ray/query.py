@@ -5,7 +5,6 @@ parameters `filter_keys`, `filter_predicates` (`=` or `!=`), `filter_values`. A 
 `QueryInvalid` with Ray's sentence.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -65,15 +64,6 @@ def filters(parameters: QueryParams) -> tuple[Filter, ...]:
             f"{len(predicates)} filter_predicates and {len(values)} filter_values."
         )
     return tuple(_filter(*parts) for parts in zip(keys, predicates, values, strict=True))
-
-
-def known(column: str, filterable: Iterable[str]) -> None:
-    """Refuses a filter on a column that the noun does not filter by."""
-    if column not in filterable:
-        raise QueryInvalid(
-            f"The given filter column {column} is not supported. Enter filters with –-filter key=value "  # noqa: RUF001 - Ray's own dashes
-            f"or –-filter key!=value Supported filter columns: {set(filterable)}"  # noqa: RUF001 - likewise
-        )
 
 
 def boolean(text: str) -> bool:

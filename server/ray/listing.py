@@ -1,0 +1,93 @@
+"""One list of the State API: totals, filters, order, cut; the rows go from the database to the wire as JSON.
+
+A `Noun` names a relation (SQL with every column of its short form, and whatever its details need) and its columns.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from server.ray.answers import Answer, Handler, encode
+from server.ray.columns import Column, Value, condition
+from server.ray.query import ListQuery, list_query
+from server.view.view import SessionFacts, View
+
+
+def as_they_are(rows: str, columns: str, order: str) -> str:
+    """The rows of a page without anything added."""
+    return f"SELECT {columns} FROM ({rows}) ORDER BY {order}"
+
+
+@dataclass(frozen=True)
+class Noun:
+    """What the State API lists.
+
+    `relation` gives SQL with a column for each of `columns`, but for those that `details` adds to the rows of a page;
+    `order` is the key by which rows are sorted before they are cut. Filters on `at_source` columns, and `always`, are
+    applied by Ray before it counts what there is in total.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    order: str
+    relation: Callable[[SessionFacts], str]
+    details: Callable[[str, str, str], str] = as_they_are
+    at_source: frozenset[str] = frozenset()
+    always: Callable[[ListQuery], str] = field(default=lambda _: "TRUE")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many rows there are before and after filters."""
+
+    total: int
+    num_filtered: int
+
+    def envelope(self, result: bytes, warnings: list[str] | None = None) -> Answer:
+        """Ray's envelope of a list; `result` is JSON: an array of rows, or a summary."""
+        head = (
+            f'{{"result": true, "msg": "", "data": {{"result": {{"total": {self.total}, '
+            f'"num_after_truncation": {self.total}, "num_filtered": {self.num_filtered}, "result": '
+        )
+        tail = b', "partial_failure_warning": "", "warnings": ' + encode(warnings) + b"}}}"
+        return Answer(b"".join((head.encode(), result, tail)))
+
+
+def selection(view: View, noun: Noun, query: ListQuery) -> tuple[str, tuple[Value, ...]]:
+    """SQL of all rows that match, neither sorted nor cut, with its parameters."""
+    matching = condition(noun.columns, query.filters)
+    sql = f"SELECT * FROM ({noun.relation(view.facts)}) WHERE {noun.always(query)} AND {matching.sql}"
+    return sql, matching.parameters
+
+
+def counts(view: View, noun: Noun, query: ListQuery) -> Counts:
+    """Counts rows. `QueryInvalid` on filters that Ray would refuse."""
+    matching = condition(noun.columns, query.filters)
+    source = condition(noun.columns, tuple(one for one in query.filters if one.column in noun.at_source))
+    total, num_filtered = view.rows(
+        f"SELECT count(*), count(*) FILTER ({matching.sql}) FROM ({noun.relation(view.facts)}) "
+        f"WHERE {noun.always(query)} AND {source.sql}",
+        (*matching.parameters, *source.parameters),
+    )[0]
+    return Counts(total, num_filtered)
+
+
+def rows(view: View, noun: Noun, query: ListQuery) -> bytes:
+    """A page of rows as a JSON array."""
+    sql, parameters = selection(view, noun, query)
+    shown = ", ".join(column.name for column in noun.columns if query.detail or not column.detail)
+    cut = f"{sql} ORDER BY {noun.order} LIMIT {query.limit}"
+    return view.json((noun.details if query.detail else as_they_are)(cut, shown, noun.order), parameters)
+
+
+def listing(noun: Noun, warnings: Callable[[View], list[str] | None] = lambda _: None) -> Handler:
+    """The handler of `api/v0/<noun>`."""
+
+    def handler(view: View, request: Request) -> Answer:
+        query = list_query(request.query_params)
+        found = counts(view, noun, query)
+        page = rows(view, noun, query) if found.num_filtered and query.limit else b"[]"
+        return found.envelope(page, warnings(view))
+
+    return handler
