@@ -87,8 +87,13 @@ def test_the_task_page_shows_its_error_and_its_log(visit: Any, failing_task: dic
 def test_an_actor_that_restarted_tells_its_story(visit: Any) -> None:
     (cashier,) = visit.session.rows("actors", class_name="Cashier")
     visit.open(f"#/actors/{cashier['actor_id']}")
-    visit.sees(cashier["actor_id"], "Cashier", "till 1", "checkout")
+    visit.sees(cashier["actor_id"], "Cashier", "till 1", "owner has died", ":actor_name:Cashier")
+    visit.page.get_by_role("tab", name="STDOUT").click()
+    visit.sees("cashier: basket 4 is paid")
     visit.screenshot("08-actor")
+    visit.page.get_by_text("Tasks History").click()
+    visit.sees("checkout", "ACTOR_DIED")
+    visit.screenshot("08-actor-tasks")
 
 
 def test_each_node_has_its_page(visit: Any) -> None:
@@ -119,8 +124,8 @@ def test_the_timeline_of_a_job_downloads(visit: Any, tmp_path: Path) -> None:
         visit.page.get_by_text("Download trace file").click()
     download.value.save_as(tmp_path / "timeline.json")
     slices = json.loads((tmp_path / "timeline.json").read_text())
-    assert {"price", "compress_images", "download_rates"} <= {
-        each["name"].removeprefix("task::") for each in slices
+    assert {"task::price", "task::download_rates", "task::Cashier.checkout"} <= {
+        each.get("cat") for each in slices
     }
 
 
@@ -129,7 +134,7 @@ def test_a_newcomer_finds_the_error_and_the_log_by_clicks_alone(
 ) -> None:
     visit.open_list()
     visit.page.get_by_role("link", name="shop").first.click()
-    visit.page.get_by_role("link", name="Jobs", exact=True).click()
+    visit.page.get_by_role("link", name="Jobs", exact=True).first.click()
     visit.page.get_by_role("row", name="daily-report").get_by_role("link").first.click()
     visit.page.get_by_text("Task Table").click()
     visit.page.get_by_role("row", name=failing_task["task_id"]).get_by_role("link").first.click()
