@@ -1,6 +1,6 @@
 """The merged relations that a view offers to SQL, column by column.
 
-Ids are hex text as Ray's REST API prints them; "" and all-`ff` ids of absent things are NULL. Times of states are
+Ids are hex text as Ray's REST API prints them; "" and all-`ff` ids of absent things are NULL, and so is empty text. Times of states are
 nanoseconds since the epoch as events carry them; `*_ms` are milliseconds. `json` columns hold JSON text. Nothing here
 depends on now or on the session's end: what stayed open stays open, and is closed by whoever asks (`server/ray/`).
 
@@ -129,6 +129,7 @@ RELATIONS: Final[dict[str, dict[str, str]]] = {
         "entrypoint": "VARCHAR",
         "driver_pid": "INTEGER",
         "driver_node_id": "VARCHAR",
+        "driver_ip": "VARCHAR",  # X only: Ray 2.40 doesn't tell the node
         "runtime_env": "VARCHAR",  # json
         "metadata": "VARCHAR",  # json
         "created_ns": "BIGINT",
@@ -150,13 +151,16 @@ RELATIONS: Final[dict[str, dict[str, str]]] = {
         "driver_exit_code": "INTEGER",
         "seen_ns": "BIGINT",
     },
-    # One row per polled path: the newest good answer, and the newest of all. `logical/actors` and `nodes/<id>` rows
-    # are split by entity: path "logical/actors#<actor id>" holds the last answer in which that actor was ALIVE.
+    # One row per polled path: the newest answer below 300 or, if there is none, the newest of all, of which time and
+    # status are told apart. Lists are also kept by entity, the last row in which it was ALIVE: path
+    # "logical/actors#<actor id>" holds an actor, "nodes#<node id>" a node of `nodes?view=summary`.
     "polls": {
         "path": "VARCHAR",
         "seen_ns": "BIGINT",
         "status": "INTEGER",
         "body": "VARCHAR",
+        "last_ns": "BIGINT",
+        "last_status": "INTEGER",
     },
     # Newest line per kind and id of the other export files (X: TRAIN_STATE, DATASET_METADATA, …).
     "exports": {

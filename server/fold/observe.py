@@ -1,0 +1,88 @@
+"""Lines of each stream, observed: which table a line feeds, and what is counted when it can't be read."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
+
+from server.fold import cluster_events as cluster
+from server.fold import task_events as tasks
+from server.fold.batch import Batch, Gathered
+from server.fold.events import (
+    Event,
+    TaskDefinition,
+    TaskLifecycle,
+    TaskProfile,
+    decode_event,
+    decode_events,
+    respelled,
+)
+from server.fold.times import ns_of
+
+SNAKE_MARK: Final = b'"event_type"'
+
+
+def observe_events(lines: bytes, gathered: Gathered) -> Iterator[Batch]:
+    """Lines of `events` or `events.profile`: whole ones, any order, any types."""
+    defined: list[TaskDefinition] = []
+    changed: list[TaskLifecycle] = []
+    times: list[int] = []
+    profiled: list[tuple[str, TaskProfile]] = []
+    for event in decoded(lines, gathered):
+        if (lifecycle := event.task_lifecycle_event) is not None:
+            if lifecycle.task_id:
+                changed.append(lifecycle)
+                times.append(ns_of(event.timestamp) or 0)
+            else:
+                gathered.fault("missing id", event.event_type)
+        elif (definition := event.task_definition_event or event.actor_task_definition_event) is not None:
+            defined.append(definition)
+        elif (profile := event.task_profile_events) is not None:
+            profiled.append((event.event_id, profile))
+        else:
+            _observe_rest(event, gathered)
+    if defined:
+        yield tasks.definitions(defined, gathered)
+    if changed:
+        yield tasks.lifecycles(changed, times, gathered)
+    if profiled:
+        yield tasks.profiles(profiled, gathered)
+
+
+def decoded(lines: bytes, gathered: Gathered) -> list[Event]:
+    """The events; lines that are none are counted."""
+    if SNAKE_MARK not in lines:
+        try:
+            return decode_events(lines)
+        except msgspec.DecodeError:
+            pass  # line by line, then
+    events: list[Event] = []
+    for line in lines.splitlines():
+        if not line.strip():
+            continue
+        try:
+            events.append(decode_event(respelled(line) if SNAKE_MARK in line else line))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            gathered.fault("undecodable event", type(error).__name__)
+    return events
+
+
+def _observe_rest(event: Event, gathered: Gathered) -> None:
+    for name, observe in _REST.items():
+        payload = getattr(event, name)
+        if payload is not None:
+            observe(payload, gathered)
+            return
+    gathered.fault("unknown event type", event.event_type or "none")
+
+
+_REST: Final[dict[str, Callable[..., None]]] = {
+    "actor_definition_event": cluster.actor_definition,
+    "actor_lifecycle_event": cluster.actor_lifecycle,
+    "node_definition_event": cluster.node_definition,
+    "node_lifecycle_event": cluster.node_lifecycle,
+    "worker_definition_event": cluster.worker_definition,
+    "worker_lifecycle_event": cluster.worker_lifecycle,
+    "driver_job_definition_event": cluster.job_definition,
+    "driver_job_lifecycle_event": cluster.job_lifecycle,
+}

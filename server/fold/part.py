@@ -1,0 +1,79 @@
+"""Parquet files of a part, written batch by batch so that memory stays bounded.
+
+A table may be written as several files of different columns (definitions and lifecycles of tasks, say): a column
+that a file lacks is absent in all its rows.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from server.fold.batch import Batch
+from server.fold.tables import TABLES
+
+ROWS_A_GROUP: Final = 32_768
+_TYPES: Final = {
+    "VARCHAR": pa.string(),
+    "BIGINT": pa.int64(),
+    "INTEGER": pa.int32(),
+    "BOOLEAN": pa.bool_(),
+    "DOUBLE": pa.float64(),
+}
+_SMALLEST: Final = {"BIGINT": -(2**63), "INTEGER": -(2**31)}
+_LARGEST: Final = {"BIGINT": 2**63 - 1, "INTEGER": 2**31 - 1}
+
+
+class PartWriter:
+    """Writes batches into Parquet files in one folder; `close` gives them by table."""
+
+    def __init__(self, folder: Path, prefix: str) -> None:
+        self._folder = folder
+        self._prefix = prefix
+        self._waiting: dict[tuple[str, frozenset[str]], list[pa.RecordBatch]] = {}
+        self._writers: dict[tuple[str, frozenset[str]], tuple[Path, pq.ParquetWriter]] = {}
+
+    def add(self, batch: Batch) -> None:
+        """Takes rows; columns that hold nothing at all still count as written."""
+        names = [name for name in TABLES[batch.table] if name in batch.columns]
+        shape = (batch.table, frozenset(names))
+        arrays = [_array(batch.columns[name], TABLES[batch.table][name].type) for name in names]
+        waiting = self._waiting.setdefault(shape, [])
+        waiting.append(pa.RecordBatch.from_arrays(arrays, names=names))
+        if sum(one.num_rows for one in waiting) >= ROWS_A_GROUP:
+            self._flush(shape)
+
+    def add_rows(self, table: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Takes rows of a small table."""
+        columns = {name: [row.get(name) for row in rows] for name in TABLES[table]}
+        self.add(Batch(table, columns))
+
+    def close(self) -> list[tuple[str, Path]]:
+        """Every file with its table."""
+        for shape in list(self._waiting):
+            self._flush(shape)
+        for _, writer in self._writers.values():
+            writer.close()
+        return [(shape[0], path) for shape, (path, _) in self._writers.items()]
+
+    def _flush(self, shape: tuple[str, frozenset[str]]) -> None:
+        batches = self._waiting.pop(shape, [])
+        if not batches:
+            return
+        if shape not in self._writers:
+            path = self._folder / f"{self._prefix}-{shape[0]}-{len(self._writers)}.parquet"
+            self._writers[shape] = path, pq.ParquetWriter(path, batches[0].schema, compression="zstd")
+        self._writers[shape][1].write_table(pa.Table.from_batches(batches))
+
+
+def _array(values: Sequence[Any], kind: str) -> pa.Array:
+    if kind == "VARCHAR":
+        return pa.array([value or None for value in values], _TYPES[kind])
+    try:
+        return pa.array(values, _TYPES[kind])
+    except (OverflowError, pa.ArrowInvalid):  # one value no column can hold
+        smallest, largest = _SMALLEST[kind], _LARGEST[kind]
+        kept = [value if value is not None and smallest <= value <= largest else None for value in values]
+        return pa.array(kept, _TYPES[kind])

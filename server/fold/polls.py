@@ -1,0 +1,132 @@
+"""Polled answers and node statistics.
+
+`polls` lines are `{"t": seconds, "path", "status", "body"}`; the body is JSON, or text that a proxy answered. Answers
+that list actors or nodes are also kept by entity, since Ray blanks what has died: the row of each actor and node in
+the last answer in which it lived.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from server.fold.batch import Gathered
+from server.fold.events import NOTHING
+from server.fold.tables import stamped
+from server.fold.task_events import raw_text
+from server.fold.times import plausible
+
+ACTORS_PATH: Final = "logical/actors"
+NODES_PATH: Final = "nodes?view=summary"
+
+
+class Poll(Struct):
+    t: float
+    path: str
+    status: int
+    body: Raw
+
+
+def observe_polls(lines: Iterator[tuple[int, bytes]], gathered: Gathered) -> None:
+    """The newest answer of each path, the newest good one, and the newest of each living entity."""
+    newest: dict[str, tuple[int, int, str]] = {}
+    good: dict[str, tuple[int, int, str]] = {}
+    for _, line in lines:
+        try:
+            poll = msgspec.json.decode(line, type=Poll)
+        except msgspec.DecodeError as error:
+            gathered.fault("undecodable poll", type(error).__name__)
+            continue
+        ns = plausible(int(poll.t * 1000) * 1_000_000)
+        if ns is None:
+            gathered.fault("absurd timestamp", "poll")
+            continue
+        text = _text(poll.body)
+        path = poll.path.lstrip("/")
+        answer = (ns, poll.status, text)
+        newest[path] = max(answer, newest.get(path, answer))
+        if poll.status < 300:
+            good[path] = max(answer, good.get(path, answer))
+            for entity, body in _entities(path, text):
+                key = f"{path.partition('?')[0]}#{entity}"
+                alive = (ns, poll.status, body)
+                good[key] = newest[key] = max(alive, good.get(key, alive))
+    for path, answer in newest.items():
+        row = {"path": path, "newest": _stamped(answer)}
+        if path in good:
+            row["newest_good"] = _stamped(good[path])
+        gathered.add("polls", row)
+
+
+def _stamped(answer: tuple[int, int, str]) -> str:
+    ns, status, body = answer
+    return stamped(ns, f"{status:03d}", body)
+
+
+def _text(body: Raw) -> str:
+    """The body as it was answered: JSON inside the line stays JSON, a string was the answer's text."""
+    raw = bytes(body)
+    if raw.startswith(b'"'):
+        return msgspec.json.decode(raw, type=str)
+    return raw.decode(errors="replace")
+
+
+def _entities(path: str, text: str) -> Iterator[tuple[str, str]]:
+    """Actors and nodes that lived when they were asked for, each with its row."""
+    if path not in {ACTORS_PATH, NODES_PATH}:
+        return
+    try:
+        data: Any = msgspec.json.decode(text)["data"]
+        if path == ACTORS_PATH:
+            rows = [(row["actorId"], row["state"], row) for row in data["actors"].values()]
+        else:
+            rows = [(row["raylet"]["nodeId"], row["raylet"]["state"], row) for row in data["summary"]]
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+        return
+    for entity, state, row in rows:
+        if state == "ALIVE":
+            yield str(entity), msgspec.json.encode(row).decode()
+
+
+class Stat(Struct):
+    """One row of the `stats` stream; what a node has not is absent."""
+
+    t: float
+    node_id: str
+    cpu: float | None = None
+    mem_used: int | None = None
+    mem_total: int | None = None
+    disk_used: int | None = None
+    net_sent: float | None = None
+    net_received: float | None = None
+    object_store_used: int | None = None
+    gpu: Raw = NOTHING
+
+
+def observe_stats(lines: Iterator[tuple[int, bytes]], gathered: Gathered) -> None:
+    """Node statistics as they were stored."""
+    for _, line in lines:
+        try:
+            stat = msgspec.json.decode(line, type=Stat, strict=False)
+        except msgspec.DecodeError as error:
+            gathered.fault("undecodable statistic", type(error).__name__)
+            continue
+        ns = plausible(int(stat.t * 1000) * 1_000_000)
+        if ns is None:
+            gathered.fault("absurd timestamp", "statistic")
+            continue
+        values = {name: getattr(stat, name) for name in _STATISTICS}
+        gpu = raw_text(stat.gpu)
+        gathered.add("stats", {"node_id": stat.node_id, "seen_ns": ns, "gpu": gpu} | values)
+
+
+_STATISTICS: Final = (
+    "cpu",
+    "mem_used",
+    "mem_total",
+    "disk_used",
+    "net_sent",
+    "net_received",
+    "object_store_used",
+)

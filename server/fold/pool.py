@@ -1,0 +1,110 @@
+"""Fold processes: few, kept warm, ended with the server."""
+
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Final
+
+from server.fold.run import Run, RunResult, SegmentRead
+from server.view.errors import FoldFailed
+
+PROCESSES: Final = 2
+
+
+class FoldPool:
+    """Runs go to whichever process is free; a process that dies takes one run with it and is replaced."""
+
+    def __init__(self, processes: int = PROCESSES) -> None:
+        self._idle: SimpleQueue[_Worker | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._alive: set[_Worker] = set()
+        self._closed = False
+        for _ in range(processes):
+            self._idle.put(None)  # started when first needed, or by `warm`
+
+    def warm(self) -> None:
+        """Starts the processes now, so that the first fold doesn't wait for them."""
+        places = []
+        with suppress(Empty):
+            while True:
+                places.append(self._idle.get_nowait())
+        for place in places:
+            self._idle.put(place or self._start())
+
+    def run(self, run: Run, told: Callable[[SegmentRead], None]) -> RunResult:
+        """Folds one run, waiting for a free process. Raises FoldFailed."""
+        place = self._idle.get()
+        try:
+            worker = place or self._start()
+        except BaseException:
+            self._idle.put(None)
+            raise
+        healthy = False
+        try:
+            result = worker.fold(run, told)
+            healthy = True
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            raise FoldFailed(
+                f"a fold process ended before its run did ({error or 'no answer'}); try again"
+            ) from error
+        finally:
+            if not healthy:
+                self._end(worker)
+            self._idle.put(worker if healthy else None)
+        if isinstance(result, RunResult):
+            return result
+        raise FoldFailed(f"segments could not be folded: {result}") from result
+
+    def close(self) -> None:
+        """Ends the processes, whatever they are doing."""
+        with self._lock:
+            self._closed = True
+            workers = list(self._alive)
+        for worker in workers:
+            self._end(worker)
+
+    def _start(self) -> "_Worker":
+        with self._lock:
+            if self._closed:
+                raise FoldFailed("the server is ending; ask another one")
+            worker = _Worker()
+            self._alive.add(worker)
+            return worker
+
+    def _end(self, worker: "_Worker") -> None:
+        worker.end()
+        with self._lock:
+            self._alive.discard(worker)
+
+
+class _Worker:
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "server.fold.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def fold(self, run: Run, told: Callable[[SegmentRead], None]) -> RunResult | Exception:
+        process = self._process
+        if process.stdin is None or process.stdout is None:
+            raise EOFError
+        process.stdin.write(pickle.dumps(run))
+        process.stdin.flush()
+        while True:
+            answer: object = pickle.load(process.stdout)  # noqa: S301 - from our own child
+            if isinstance(answer, SegmentRead):
+                told(answer)
+            elif isinstance(answer, RunResult | Exception):
+                return answer
+
+    def end(self) -> None:
+        process = self._process
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()

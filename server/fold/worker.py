@@ -1,0 +1,46 @@
+"""A fold process: takes runs on standard input, tells each segment that is done, gives the result.
+
+    parent -> worker    pickled Run
+    worker -> parent    pickled SegmentRead for each segment, then RunResult, or the exception that ended the run
+
+Messages are pickles one behind the other: both ends are the same program. The worker ends when its input does, so it
+never outlives the server. It imports no DuckDB and no web server.
+"""
+
+import contextlib
+import gc
+import os
+import pickle
+import signal
+from typing import BinaryIO
+
+from server.fold.run import Fold, Run
+
+
+def main() -> None:
+    """Until the parent closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to handle
+    runs = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever prints must not break the messages
+    gc.freeze()
+    with runs, answers, contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
+            run = pickle.load(runs)  # noqa: S301 - from our own parent
+            pickle.dump(_answer(run, answers), answers)
+            answers.flush()
+
+
+def _answer(run: Run, answers: BinaryIO) -> object:
+    fold = Fold(run)
+    try:
+        for read in fold.segment_by_segment():
+            pickle.dump(read, answers)
+            answers.flush()
+    except Exception as error:  # noqa: BLE001 - the parent decides what a failed run means
+        return error
+    return fold.result
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Merging Parquet files of one table into one."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from server.fold.tables import LAZY, TABLES, Merge
+from server.view.merge import merged, quoted
+from server.view.view import connect
+
+MEMORY: Final = "256MB"
+MOST_LAZY: Final = 16
+ROWS_A_GROUP: Final = 16_384
+
+
+def merge_files(files: Mapping[str, Sequence[Path]], folder: Path) -> dict[str, list[Path]]:
+    """One file for each table that has any, in `folder`; lazy tables keep theirs until they are many.
+
+    Rows are written in order of their keys, so that pages and single rows are found without reading everything.
+    """
+    result: dict[str, list[Path]] = {}
+    with connect(MEMORY) as database:
+        database.execute(f"SET temp_directory = {quoted(str(folder))}")
+        for table, some in files.items():
+            if table in LAZY and len(some) <= MOST_LAZY:
+                result[table] = list(some)
+            elif some:
+                result[table] = [_merge(database, table, some, folder)]
+    return result
+
+
+def _merge(database: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path], folder: Path) -> Path:
+    target = folder / f"merged-{table}.parquet"
+    keys = [name for name, column in TABLES[table].items() if column.merge is Merge.KEY]
+    query = f"{merged(table, files)} ORDER BY {', '.join(keys)}"
+    database.execute(
+        f"COPY ({query}) TO {quoted(str(target))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROWS_A_GROUP})"
+    )
+    return target

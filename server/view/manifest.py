@@ -1,0 +1,153 @@
+"""The manifest of a view: which parts it has and what they cover. Format 1.
+
+    v1/views/<namespace>/<cluster>/<session>/<schema>/manifests/<bytes covered>-<digest>.json
+    v1/views/<namespace>/<cluster>/<session>/<schema>/parts/<digest>.parquet
+
+Invariants: a name begins with the bytes covered, so the newest manifest is the last in a listing; a digest is that of
+the object's content, so a name never has two contents and servers doing the same work write the same objects; a
+manifest is put after the files that it names.
+
+Recovery: a manifest or file that is missing, damaged or of another format is ignored, and the session folded afresh.
+`<schema>` joins the versions of relations and parts; other versions' objects are never read.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from archive.layout import SessionKey, views_prefix
+from server.view.errors import PartDamaged
+from server.view.schema import SCHEMA_VERSION
+
+FORMAT: Final = 1
+
+
+class FileRef(Struct, frozen=True):
+    """One Parquet file of a part: rows of one table."""
+
+    table: str
+    digest: str
+    size: int
+
+
+class OriginState(Struct, frozen=True, kw_only=True):
+    """What of one node and origin is folded: everything up to `closed`, and `open` as it was with that ETag.
+
+    The rest is from the newest footer, times in Unix milliseconds.
+    """
+
+    node_id: str
+    origin: str
+    closed: int = 0
+    open: int = 0
+    open_etag: str = ""
+    closed_size: int = 0
+    open_size: int = 0
+    written_ms: int = 0
+    final: str | None = None
+    node: Mapping[str, str] = {}
+    losses: Mapping[str, int] = {}
+    gaps: tuple[tuple[str, int], ...] = ()  # streams and offsets of gap marks
+
+
+class Carried(Struct, frozen=True):
+    """The beginning of a line whose end is not stored yet."""
+
+    node_id: str
+    origin: str
+    stream: str
+    start: int
+    data: bytes
+    begins: bool
+
+
+class Damage(Struct, frozen=True):
+    """A segment that could not be read, whole or in part, and why."""
+
+    key: str
+    etag: str
+    why: str
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """`parts` merge in any order; a part is a list of files."""
+
+    parts: tuple[tuple[FileRef, ...], ...] = ()
+    origins: tuple[OriginState, ...] = ()
+    carried: tuple[Carried, ...] = ()
+    damaged: tuple[Damage, ...] = ()
+    format: int = FORMAT
+
+    @property
+    def covered(self) -> int:
+        """Bytes of segments that the parts hold."""
+        return sum(origin.closed_size + origin.open_size for origin in self.origins)
+
+    @property
+    def files(self) -> tuple[FileRef, ...]:
+        return tuple(file for part in self.parts for file in part)
+
+
+def prefix(key: SessionKey) -> str:
+    """Where this version's views of a session are."""
+    return views_prefix(key, f"{SCHEMA_VERSION}.{FORMAT}")
+
+
+def manifests_prefix(key: SessionKey) -> str:
+    return f"{prefix(key)}manifests/"
+
+
+def part_key(key: SessionKey, digest: str) -> str:
+    return f"{prefix(key)}parts/{digest}.parquet"
+
+
+def encoded(manifest: Manifest) -> bytes:
+    """The manifest as stored; equal ones are equal bytes."""
+    return msgspec.json.encode(manifest, order="sorted")
+
+
+def manifest_key(key: SessionKey, manifest: Manifest) -> str:
+    return f"{manifests_prefix(key)}{manifest.covered:016d}-{digest_of(encoded(manifest))}.json"
+
+
+def decoded(data: bytes, name: str) -> Manifest:
+    """The manifest of that name. Raises PartDamaged."""
+    if digest_of(data) not in name:
+        raise PartDamaged(f"the manifest {name} was changed: its digest differs; it is ignored")
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise PartDamaged(f"the manifest {name} can't be read: {error}; it is ignored") from error
+    if manifest.format != FORMAT:
+        raise PartDamaged(f"the manifest {name} has format {manifest.format}, not {FORMAT}; it is ignored")
+    return manifest
+
+
+def digest_of(data: bytes) -> str:
+    """The name of content."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def sentences(manifest: Manifest, unreadable: Sequence[tuple[str, str, int]]) -> list[str]:
+    """What is missing, for people. `unreadable`: reason, detail, amount of lines that could not be understood."""
+    told = [f"{_short(damage.key)} could not be read: {damage.why}" for damage in manifest.damaged]
+    for origin in manifest.origins:
+        where = f"node {origin.node_id[:8]}"
+        told += [
+            f"{amount} × {reason} on {where}" for reason, amount in sorted(origin.losses.items()) if amount
+        ]
+        told += [
+            f"{stream} of {where} lacks bytes in {count} {'place' if count == 1 else 'places'}"
+            for stream, count in sorted(Counter(stream for stream, _ in origin.gaps).items())
+        ]
+    told += [f"{amount} × {reason}: {detail}" for reason, detail, amount in unreadable]
+    return told
+
+
+def _short(key: str) -> str:
+    node, name = key.split("/")[-2:]
+    return f"segment {name} of node {node[:8]}"

@@ -1,0 +1,108 @@
+"""One version of one session, read with SQL."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import duckdb
+
+from archive.layout import SessionKey
+from server.fold.tables import LAZY, TABLES
+from server.view.merge import RELATION_SQL, empty, merged, source
+from server.view.schema import RELATIONS
+
+THREADS: Final = 2
+MEMORY: Final = "200MB"
+FETCHED: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """What is known of a session beside its relations. Times are Unix milliseconds.
+
+    `lost`: it says that it runs, but has been silent for too long; `ended_ms` is then the last thing seen of it.
+    """
+
+    state: Literal["running", "ended", "lost"]
+    started_ms: int | None
+    ended_ms: int | None
+    reason: str
+    ray_version: str
+    python_version: str
+    head_node_id: str
+
+
+class View:
+    """Read-only and thread-safe. `version` changes whenever an answer may; `gaps` are sentences: what is missing.
+
+    `files` are the merged tables, one file each but for lazy ones; the caller sees to it that they outlive the view.
+    """
+
+    def __init__(
+        self,
+        key: SessionKey,
+        version: str,
+        facts: SessionFacts,
+        gaps: Sequence[str],
+        files: Mapping[str, Sequence[Path]],
+    ) -> None:
+        self.key = key
+        self.version = version
+        self.facts = facts
+        self.gaps = tuple(gaps)
+        self._database = connect(MEMORY)
+        self._database.execute("CREATE SCHEMA merged")
+        for table, query in tables(files).items():
+            self._database.execute(f"CREATE VIEW merged.{table} AS {query}")
+        for relation, query in RELATION_SQL.items():
+            columns = ", ".join(RELATIONS[relation])
+            self._database.execute(f"CREATE VIEW {relation} AS SELECT {columns} FROM ({query})")
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query over the relations of `server/view/schema.py`."""
+        with self._database.cursor() as cursor:
+            return cursor.execute(sql, list(parameters)).fetchall()
+
+    def json(self, sql: str, parameters: Sequence[Any] = ()) -> bytes:
+        """The rows of a query as a JSON array of objects, built in SQL.
+
+        Keys are the column names; columns of type JSON stand as they are. A query of one column named `json` gives
+        its values as the array's elements.
+        """
+        with self._database.cursor() as cursor:
+            cursor.execute(f"SELECT * FROM ({sql}) LIMIT 0", list(parameters))
+            names = [column[0] for column in cursor.description or ()]
+            element = "json::VARCHAR" if names == ["json"] else "to_json(element)::VARCHAR"
+            cursor.execute(f"SELECT {element} FROM ({sql}) AS element", list(parameters))
+            pieces: list[str] = []
+            while rows := cursor.fetchmany(FETCHED):
+                pieces.append(",".join([row[0] for row in rows]))
+        return f"[{','.join(pieces)}]".encode()
+
+
+def connect(memory: str) -> duckdb.DuckDBPyConnection:
+    """A database in memory that reads local files and nothing else."""
+    return duckdb.connect(
+        ":memory:",
+        config={
+            "threads": THREADS,
+            "memory_limit": memory,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "preserve_insertion_order": False,
+        },
+    )
+
+
+def tables(files: Mapping[str, Sequence[Path]]) -> dict[str, str]:
+    """The query of each merged table. Lazy ones are merged when they are read; one without a file is empty."""
+    queries = {}
+    for table in TABLES:
+        if not files.get(table):
+            queries[table] = empty(table)
+        elif table in LAZY:
+            queries[table] = merged(table, files[table])
+        else:
+            queries[table] = f"SELECT * FROM {source(files[table])}"
+    return queries
