@@ -26,6 +26,11 @@ _DIGITS: Final = bytes.maketrans(b"0123456789", b"1111111111")
 _REMEMBERED: Final = 8
 
 
+def may_need_masking(data: bytes) -> bool:
+    """Whether environment variables may be in there; cheap."""
+    return any(mark in data for mark in _MARKS)
+
+
 def mask_equal_length(data: bytes) -> bytes:
     """The same bytes, values of environment variables hidden. Give whole lines: no value may be cut."""
     return Masker().mask(data)
@@ -42,12 +47,13 @@ class Masker:
 
     def mask(self, data: bytes) -> bytes:
         """As `mask_equal_length`; the given object itself where there is nothing to hide."""
+        is_json = data.startswith((b"{", b"["))
         for mark in _MARKS:
             if mark in data:
-                data = self._mask(data, mark)
+                data = self._mask(data, mark, is_json=is_json)
         return data
 
-    def _mask(self, data: bytes, mark: bytes) -> bytes:
+    def _mask(self, data: bytes, mark: bytes, *, is_json: bool) -> bytes:
         pieces: list[bytes] = []
         done = 0
         found = data.find(mark)
@@ -57,35 +63,39 @@ class Masker:
             if start:
                 at = start.end()
                 known = next((pair for pair in self._known if data.startswith(pair[0], at)), None)
-                raw, masked = known or self._learn(data, at, _level_of(len(start[1])))
+                raw, masked = known or self._learn(
+                    _Variables(data, at, _level_of(len(start[1])), is_json=is_json)
+                )
                 pieces += (data[done:at], masked)
                 done = found = at + len(raw)
             found = data.find(mark, found)
         pieces.append(data[done:])
         return b"".join(pieces)
 
-    def _learn(self, data: bytes, at: int, level: int) -> tuple[bytes, bytes]:
-        masked, finished = _Variables(data, at, level).masked()
-        pair = data[at : at + len(masked)], masked
+    def _learn(self, variables: "_Variables") -> tuple[bytes, bytes]:
+        raw, masked, finished = variables.masked()
         if finished:
-            self._known = [pair, *self._known[: _REMEMBERED - 1]]
-        return pair
+            self._known = [(raw, masked), *self._known[: _REMEMBERED - 1]]
+        return raw, masked
 
 
 class _Variables:
     """One object or list of environment variables, from behind its opening bracket.
 
-    `level`: how many JSON strings it lies in, which tells how its quotes are escaped.
+    `level`: how many strings it lies in, as the escaping of its quotes tells. Python's single quotes don't
+    tell of a JSON string around them; `is_json` does: in JSON they can't be outside of one.
     """
 
-    def __init__(self, data: bytes, at: int, level: int) -> None:
+    def __init__(self, data: bytes, at: int, level: int, *, is_json: bool) -> None:
         self._data = data
+        self._is_json = is_json
+        self._start = at
         self._at = at
         self._level = level
         self._out = bytearray()
 
-    def masked(self) -> tuple[bytes, bool]:
-        """What replaces the bytes up to its closing bracket, and whether that bracket was found."""
+    def masked(self) -> tuple[bytes, bytes, bool]:
+        """The bytes up to its closing bracket, what replaces them, and whether that bracket was found."""
         depth = 1
         while depth:
             self._keep(_BETWEEN.match(self._data, self._at))
@@ -95,8 +105,8 @@ class _Variables:
                 self._keep(bracket)
             elif not self._value():
                 self._hide_rest()
-                return bytes(self._out), False
-        return bytes(self._out), True
+                return self._data[self._start : self._at], bytes(self._out), False
+        return self._data[self._start : self._at], bytes(self._out), True
 
     def _value(self) -> bool:
         number = _NUMBER.match(self._data, self._at)
@@ -133,10 +143,14 @@ class _Variables:
                     return None
                 if not escaped:
                     return found.end()
+            elif found[2] == b'"' and not found[1] and self._is_json:
+                return None
         return None
 
     def _hide_rest(self) -> None:
         end = len(self._data)
+        if self._is_json:
+            self._level = max(1, self._level)  # JSON that can't be followed lies in a string
         for found in _REST_ENDS.finditer(self._data, self._at):
             if found[2]:
                 ends = self._level > 0 and len(found[1]) <= 1 << (self._level - 1)

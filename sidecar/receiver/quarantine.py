@@ -1,0 +1,51 @@
+"""What can't be kept as events: a sample of it goes to the stream `quarantine`, one JSON object a line.
+
+    {"t": Unix milliseconds, "reason": …, "length": bytes, "sha256": hex of all of them, "head": text}
+
+`head` is the first 64 KiB, masked, undecodable bytes replaced.
+"""
+
+import hashlib
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from sidecar.receiver.masking import mask_equal_length
+
+STREAM: Final = "quarantine"
+HEAD_LIMIT: Final = 64 << 10
+
+
+class Reason(StrEnum):
+    """Why something is kept apart; also the reason of the loss that is counted for it."""
+
+    BODY = "body.undecodable"
+    EVENT = "event.undecodable"
+    TOO_LARGE = "event.too_large"
+
+
+class Sample:
+    """The beginning, length and hash of bytes of any number."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        self.head = bytearray()
+        self.length = 0
+        self._hash = hashlib.sha256()
+        self.add(data)
+
+    def add(self, data: bytes | bytearray | memoryview) -> None:
+        self.head += data[: HEAD_LIMIT - len(self.head)]
+        self.length += len(data)
+        self._hash.update(data)
+
+    def line(self, reason: Reason, now_ms: int) -> bytes:
+        """The sample as a line of the stream."""
+        entry = {
+            "t": now_ms,
+            "reason": reason,
+            "length": self.length,
+            "sha256": self._hash.hexdigest(),
+            "head": mask_equal_length(bytes(self.head)).decode(errors="replace"),
+        }
+        return msgspec.json.encode(entry) + b"\n"
