@@ -8,13 +8,14 @@ from historyserver.demo.errors import DemoError
 
 # Above Ray's own worker ports (10002-19999), below the range the kernel hands out to outgoing connections.
 PORTS = range(20000, 32000)
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - bound for an instant, to ask about all of them at once
 
 
 def free_ports(count: int) -> list[int]:
     """`count` different ports that nothing listens on at any address of this machine."""
     found: list[int] = []
     for port in random.sample(PORTS, len(PORTS)):
-        if is_free("0.0.0.0", port):  # noqa: S104 - bound for an instant, to ask about every address at once
+        if is_free(EVERY_ADDRESS, port):
             found.append(port)
             if len(found) == count:
                 return found
