@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
@@ -59,38 +60,65 @@ class DeadSession:
         return rows
 
 
-def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    """The condition's first true value; fails when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(0.1)
-    return value
-
-
-def family_of(mark_holder: int) -> set[int]:
-    """Every living process that descends from demos run by this test process."""
-    wanted = f"STARTED_BY_TEST={mark_holder}".encode()
-    found = set()
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdecimal() and wanted in (entry / "environ").read_bytes().split(b"\0"):
-                found.add(int(entry.name))
-        except OSError:
-            continue
-    return found
-
-
-def start_demo(log: Path, *options: str) -> subprocess.Popen[bytes]:
+class RunningDemo:
     """The demo's command in a terminal session of its own, its output in `log`."""
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "historyserver", "demo", "--no-browser", *options],
-            env={**clean_environment(), "STARTED_BY_TEST": str(os.getpid())},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+
+    def __init__(self, log: Path, *options: str) -> None:
+        self._log = log
+        self._mark = f"DEMO_UNDER_TEST={uuid4().hex}"
+        name, _, value = self._mark.partition("=")
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "historyserver", "demo", "--no-browser", *options],
+                env={**clean_environment(), name: value},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait_for(self, text: str, seconds: float) -> str:
+        """The line of its output with that text, once it is there; fails when it is late or the demo has ended."""
+        deadline = time.monotonic() + seconds
+        while True:
+            over = self._process.poll() is not None or time.monotonic() > deadline
+            output = self._log.read_text()
+            for line in output.splitlines():
+                if text in line:
+                    return line
+            assert not over, f"{text!r} is not in the output:\n{output}"
+            time.sleep(0.1)
+
+    def end(self, number: signal.Signals) -> int:
+        """The exit code after that signal."""
+        self._process.send_signal(number)
+        return self._process.wait(60)
+
+    def members(self) -> set[int]:
+        """The demo and whatever descends from it."""
+        found = set()
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdecimal() and self._mark.encode() in (entry / "environ").read_bytes().split(
+                    b"\0"
+                ):
+                    found.add(int(entry.name))
+            except OSError:
+                continue
+        return found
+
+    def kill(self) -> None:
+        """For tests that have failed."""
+        for pid in self.members():
+            os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[RunningDemo]:
+    """A demo that has only begun."""
+    demo = RunningDemo(tmp_path / "demo.log")
+    yield demo
+    demo.kill()
 
 
 @pytest.fixture(scope="session")
@@ -99,34 +127,20 @@ def dead_session() -> Iterator[DeadSession]:
     folder = BUILD / "end_to_end"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    log = folder / "demo.log"
     address = f"127.0.0.1:{free_ports(1)[0]}"
-    demo = start_demo(log, "--listen", address, "--keep", str(folder))
+    demo = RunningDemo(folder / "demo.log", "--listen", address, "--keep", str(folder))
     try:
-        until(
-            lambda: demo.poll() is not None or "Ctrl-C ends the demo" in log.read_text(),
-            STORY_SECONDS,
-            "the story",
-        )
-        assert demo.poll() is None, log.read_text()
+        demo.wait_for("Ctrl-C ends the demo", STORY_SECONDS)
+        killed_at = demo.wait_for("Killed all", 0).split()[0]
         with urlopen(f"http://{address}/api/sessions", timeout=30) as response:
-            listed = json.load(response)["sessions"]
-        assert len(listed) == 1, listed
-        (killed,) = [line for line in log.read_text().splitlines() if "Killed all" in line]
+            (listed,) = json.load(response)["sessions"]
         yield DeadSession(
-            f"http://{address}/",
-            f"http://{address}/{listed[0]['href']}",
-            listed[0]["session"],
-            killed.split()[0],
+            f"http://{address}/", f"http://{address}/{listed['href']}", listed["session"], killed_at
         )
-        demo.send_signal(signal.SIGINT)
-        assert demo.wait(30) == 0, log.read_text()
-        assert family_of(os.getpid()) == set()
+        assert demo.end(signal.SIGINT) == 0
+        assert demo.members() == set()
     finally:
         demo.kill()
-        demo.wait()
-        for pid in family_of(os.getpid()):
-            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")
