@@ -1,5 +1,6 @@
 """`historyserver <command>`: finds the command's room and steps aside. Heavy imports stay in the commands."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -40,10 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _collect(arguments: list[str]) -> int:
     """The supervisor in this process; the collector, with all its imports, in its child."""
 
+    supervisor = os.getpid()
+
     def collect() -> int:
         from sidecar.main import main as run  # noqa: PLC0415 - after the fork, so that the supervisor stays small
 
-        return run(arguments)
+        return run(arguments, supervisor)
 
     if "-h" in arguments or "--help" in arguments:
         return collect()

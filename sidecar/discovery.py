@@ -18,10 +18,13 @@ Names come from a folder that a user's code can write to, so only well-formed on
 
 import os
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from archive.layout import Role
 
@@ -36,6 +39,7 @@ _PORT_FILE: Final = re.compile(
 _GCS_FILE: Final = re.compile(r"gcs_server_port_([0-9a-f]{28,64})")
 _RAYLET_LOG: Final = re.compile(r"raylet(?:\.\d+)?\.out")
 _RAYLET_ID: Final = re.compile(rb"(?:Setting node ID node_id=|Raylet of id, )([0-9a-f]{28,64})")
+_NODE_IP: Final = re.compile(rb"node_manager address: (\[[0-9a-fA-F:.]+\]|[0-9.]+):\d+")
 _VENDOR_FILE: Final = "alibabacloud_raylet_node_id"
 _RAYLET_LOG_READ: Final = 64 * 1024
 
@@ -152,6 +156,25 @@ def look(ray_dir: Path) -> Look:
     noted = None if ported else _noted(ray_dir)
     gcs_log = (directory / "logs" / "gcs_server.out").is_file()
     return Look(session, directory, ported, frozenset(heads), noted, logged, gcs_log)
+
+
+def node_ip(logs: Path) -> str:
+    """The node's address as its newest raylet logged it, or ""."""
+    names = sorted((modified, name) for name, modified in _files(logs) if _RAYLET_LOG.fullmatch(name))
+    found = [match for _, name in names for match in _NODE_IP.findall(_both_ends(logs / name))]
+    return found[-1].decode().strip("[]") if found else ""
+
+
+def event_node_id(line: bytes, session: str) -> str | None:
+    """The hex node id of an event (JSON, either spelling of keys) of this session, else None."""
+    try:
+        event = msgspec.json.decode(line, type=dict[str, object])
+        node_id = b64decode(str(event.get("nodeId") or event.get("node_id") or ""), validate=True).hex()
+    except (msgspec.DecodeError, ValueError):
+        return None
+    if session not in (event.get("sessionName"), event.get("session_name")):
+        return None
+    return node_id if _NODE_ID.fullmatch(node_id) else None
 
 
 def _session(ray_dir: Path) -> str | None:

@@ -11,6 +11,7 @@ NODES: Final = "nodes?view=summary"
 JOBS: Final = "api/jobs/"
 ACTORS: Final = "logical/actors"
 VERSION: Final = "api/version"
+METADATA: Final = "api/v0/cluster_metadata"
 
 
 def _keys(text: str) -> frozenset[str]:
@@ -84,7 +85,7 @@ ALWAYS: Final = (
     _fixed("api/cluster_status?format=1"),
     _fixed("events", _FRESH),
     _fixed("timezone", once=True),
-    _fixed("api/v0/cluster_metadata", once=True),
+    _fixed(METADATA, once=True),
 )
 """Asked of every head, in this order, which is also the order of the last questions at the end."""
 

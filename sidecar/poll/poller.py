@@ -104,6 +104,14 @@ class _Version(msgspec.Struct):
     ray_version: str = ""
 
 
+class _Metadata(msgspec.Struct, rename="camel"):
+    python_version: str = ""
+
+
+class _MetadataAnswer(msgspec.Struct):
+    data: _Metadata = msgspec.field(default_factory=_Metadata)
+
+
 @dataclass
 class _Seen:
     """What was last written of a path, and what came after it but was not worth a line."""
@@ -118,6 +126,7 @@ class _Cluster:
     """What the answers told about the cluster, as far as it decides what to ask next."""
 
     ray_version: str = ""
+    python_version: str = ""
     node_ids: tuple[str, ...] = ()
     job_ids: tuple[str, ...] = ()
     alive: frozenset[str] = frozenset()
@@ -146,6 +155,11 @@ class Poller:
     def ray_version(self) -> str:
         """As the dashboard told; "" until it has."""
         return self._cluster.ray_version
+
+    @property
+    def python_version(self) -> str:
+        """As the dashboard told; "" until it has."""
+        return self._cluster.python_version
 
     def start(self) -> None:
         self._thread.start()
@@ -257,6 +271,8 @@ class Poller:
             self._once.add(endpoint.path)
         if endpoint.path == endpoints.VERSION and (version := _decoded(answer, _Version)):
             cluster.ray_version = version.ray_version
+        elif endpoint.path == endpoints.METADATA and (metadata := _decoded(answer, _MetadataAnswer)):
+            cluster.python_version = metadata.data.python_version
         elif endpoint.path == endpoints.NODES and (nodes := _decoded(answer, _NodesAnswer)):
             raylets = [row.raylet for row in nodes.data.summary]
             cluster.node_ids = tuple(one.node_id for one in raylets if one.node_id and one.state == "ALIVE")

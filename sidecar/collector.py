@@ -1,0 +1,187 @@
+"""What the collector does once its spool is open: follows sessions and nodes, and gives each node a life."""
+
+import contextlib
+import logging
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from archive.catalog import CatalogEntry
+from archive.errors import NameInvalid
+from archive.layout import SessionKey
+from archive.store.base import Store
+from sidecar.catalog import Catalog
+from sidecar.discovery import Look, Sighting, Watch, event_node_id, look
+from sidecar.end import end
+from sidecar.errors import SpoolError, SpoolFull
+from sidecar.flushing import Flushing
+from sidecar.life import Life
+from sidecar.metrics import Metrics
+from sidecar.settings import CollectorSettings
+from sidecar.spool import JournalDamaged, NodeSpool, Spool, raw_bytes
+from sidecar.tail import Continuation
+
+log = logging.getLogger(__name__)
+
+VERSION: Final = "0.1.0"
+LONGEST_END: Final = 25.0
+"""Seconds, whatever the settings say: the supervisor waits little longer."""
+LEFT_OVER: Final = "the collector was gone when this node ended; a later one finished it"
+
+Tell = Callable[[str, str], None]
+"""Says what is wrong with a part, "" when nothing is."""
+
+
+class Collector:
+    """`turn` each second, `begin_end` perhaps, `end` once. One thread calls all of it, but for `sink`."""
+
+    def __init__(
+        self, settings: CollectorSettings, spool: Spool, store: Store, metrics: Metrics, tell: Tell
+    ) -> None:
+        """Raises SpoolError."""
+        self._settings = settings
+        self._spool = spool
+        self._metrics = metrics
+        self._tell = tell
+        self._watch = Watch(settings.pod_uid or f"host-{socket.gethostname()}"[:64])
+        self._life: Life | None = None
+        self._sink: NodeSpool = spool.unassigned()
+        self._assigned = True
+        self._left_over_taken = False
+        self._shown: CatalogEntry | None = None
+        self._catalog = Catalog(store)
+        self._flushing = Flushing(
+            store, settings.flush_seconds, VERSION, metrics, lambda problem: tell("store", problem)
+        )
+        metrics.refresh_with(lambda: metrics.spool_bytes.set(spool.budget.taken))
+
+    def start(self) -> None:
+        self._catalog.start()
+        self._flushing.start()
+
+    def sink(self) -> NodeSpool:
+        """Where bodies go now. For any thread."""
+        return self._sink
+
+    def turn(self) -> None:
+        """Looks at Ray's folder and takes what is new. Raises nothing."""
+        try:
+            self._turn(look(Path(self._settings.ray_dir)))
+        except SpoolError as error:
+            self._tell("spool", str(error))
+        except Exception as error:  # whatever it is, Ray must not notice, and the next turn tries again
+            log.exception("a turn failed")
+            self._tell("collector", f"a turn failed: {type(error).__name__} {error}")
+        else:
+            self._tell("spool", "")
+            self._tell("collector", "")
+
+    def begin_end(self) -> None:
+        """The end has begun: Ray may be gone within a second."""
+        if self._life is not None:
+            self._life.ask_now()
+        self._flushing.begin_end()
+
+    def end(self, reason: str) -> bool:
+        """Takes and stores the last, within the time that the settings give; true if all is stored."""
+        self.turn()
+        if not self._left_over_taken:
+            with contextlib.suppress(SpoolError):
+                self._flushing.take(self._spool.left_over(), LEFT_OVER)
+        seconds = min(self._settings.end_seconds, LONGEST_END)
+        return end(self._life, self._flushing, self._catalog, reason, seconds)
+
+    def _turn(self, seen: Look) -> None:
+        sighting = self._watch.see(seen, time.monotonic(), self._told_by_events(seen))
+        if sighting is not None:
+            self._follow(sighting)
+        life = self._life
+        if seen.session is not None and (life is None or life.sighting.session != seen.session):
+            self._wait_for_node()
+        elif life is not None and not self._assigned:
+            self._assign(life.node)
+        if life is not None:
+            self._metrics.lag_bytes.set(life.tick().lag_bytes, "logs")
+            self._show(life.entry())
+
+    def _follow(self, sighting: Sighting) -> None:
+        """Begins the life of a node that is new, after ending that of the one before."""
+        before = self._life
+        if before is not None:
+            if before.sighting == sighting:
+                return
+            if _identity(before.sighting) == _identity(sighting):
+                before.see(sighting)
+                return
+        try:
+            key = SessionKey(self._settings.namespace, self._settings.cluster, sighting.session)
+            node = self._spool.node(key, sighting.node_id)
+        except NameInvalid as error:
+            self._tell("session", f"{error}: it can't be kept")
+            return
+        self._tell("session", "")
+        continuation = self._end_life(before, sighting) if before is not None else None
+        self._life = Life(sighting, node, self._settings, continuation)
+        log.info("node %s (%s) of %s", sighting.node_id, self._life.role, sighting.session)
+        self._assign(node)
+        self._flushing.begin(node)
+        if not self._left_over_taken:
+            self._flushing.take(self._spool.left_over(), LEFT_OVER)
+            self._left_over_taken = True
+
+    def _end_life(self, life: Life, after: Sighting) -> Continuation | None:
+        """Ends the node that another one follows, which goes on with the same files in the same session."""
+        same_session = life.sighting.session == after.session
+        reason = f"node {after.node_id} took its place" if same_session else f"{after.session} followed"
+        self._wait_for_node()
+        continuation = None
+        try:
+            continuation = life.end(time.monotonic() + self._settings.end_seconds)
+        except SpoolError as error:
+            log.warning("the last bytes of node %s could not be spooled: %s", life.sighting.node_id, error)
+        if not same_session:
+            self._show(life.entry("ended", reason))
+        self._flushing.end(reason)
+        self._life = None
+        return continuation if same_session else None
+
+    def _wait_for_node(self) -> None:
+        """What Ray posts from now on is of a node that is not known yet."""
+        if self._assigned:
+            self._sink = self._spool.unassigned()
+            self._assigned = False
+
+    def _assign(self, node: NodeSpool) -> None:
+        """Gives what waited to the node, and sends it what comes."""
+        try:
+            self._spool.assign(node)
+        except SpoolFull as error:
+            self._tell("spool", str(error))  # it waits on, and what comes waits behind it
+            return
+        self._sink = node
+        self._assigned = True
+
+    def _show(self, entry: CatalogEntry) -> None:
+        if entry != self._shown:
+            self._shown = entry
+            self._catalog.show(entry)
+
+    def _told_by_events(self, seen: Look) -> str | None:
+        """The node that the first event names, where the folder names none."""
+        if seen.session is None or self._life is not None or seen.ported or seen.noted or seen.logged:
+            return None
+        waiting = self._spool.unassigned()
+        try:
+            for record in waiting.records(waiting.stored).records:
+                if record.stream == "events" and not record.more:
+                    first = raw_bytes(record, waiting.payload(record)).partition(b"\n")[0]
+                    return event_node_id(first, seen.session)
+        except (JournalDamaged, OSError) as error:
+            log.warning("what waits for its node can't be read: %s", error)
+        return None
+
+
+def _identity(sighting: Sighting) -> tuple[str, str]:
+    return sighting.session, sighting.node_id

@@ -1,0 +1,163 @@
+"""The threads around the flushers: one for the node that lives, one for the nodes that have ended."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from archive.store.base import Store
+from sidecar.flush import Flusher
+from sidecar.metrics import Metrics
+from sidecar.spool import NodeSpool
+
+log = logging.getLogger(__name__)
+
+FINISH_SECONDS: Final = 30.0
+"""How long one try to finish an ended node may take before the next ended one has its turn."""
+PAUSE_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A node that is to be finished, and why it ended."""
+
+    flusher: Flusher
+    reason: str
+
+
+class Counts(NamedTuple):
+    """What flushers did."""
+
+    puts: int = 0
+    failures: int = 0
+    stored_bytes: int = 0
+
+
+class Flushing:
+    """Flushes until stopped. `tell` is told what is wrong with the store, "" when nothing is."""
+
+    def __init__(
+        self, store: Store, interval: float, collector: str, metrics: Metrics, tell: Callable[[str], None]
+    ) -> None:
+        self._store = store
+        self._interval = interval
+        self._collector = collector
+        self._metrics = metrics
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._live: Flusher | None = None
+        self._ended: list[Ended] = []
+        self._end_begun = False
+        self._gone = Counts()
+        self._wake = threading.Event()
+        self._work = threading.Event()
+        metrics.refresh_with(self._refresh)
+
+    def start(self) -> None:
+        threading.Thread(target=self._run_live, name="flusher", daemon=True).start()
+        threading.Thread(target=self._run_ended, name="finisher", daemon=True).start()
+
+    def begin(self, node: NodeSpool) -> None:
+        """The node lives now; the one before, if any, was handed over by `end`."""
+        flusher = self._flusher(node)
+        if self._end_begun:
+            flusher.begin_end()
+        with self._lock:
+            self._live = flusher
+        self._wake.set()
+
+    def begin_end(self) -> None:
+        """From now on everything is flushed every second."""
+        self._end_begun = True
+        with self._lock:
+            if self._live is not None:
+                self._live.begin_end()
+        self._wake.set()
+
+    def end(self, reason: str) -> None:
+        """The living node has ended: it is finished in the background."""
+        with self._lock:
+            if self._live is not None:
+                self._ended.append(Ended(self._live, reason))
+                self._live = None
+        self._work.set()
+
+    def take(self, nodes: Iterable[NodeSpool], reason: str) -> None:
+        """Nodes of earlier lives: they are finished in the background."""
+        with self._lock:
+            self._ended += [Ended(self._flusher(node), reason) for node in nodes]
+        self._work.set()
+
+    def finish(self, reason: str, deadline: float) -> bool:
+        """Finishes the living node, then the ended ones; gives up at `deadline` (monotonic)."""
+        with self._lock:
+            live, self._live = self._live, None
+        done = live is None or live.finish(reason, deadline)
+        for ended in list(self._ended):
+            done = ended.flusher.finish(ended.reason, deadline) and done
+        return done
+
+    def _flusher(self, node: NodeSpool) -> Flusher:
+        return Flusher(node, self._store, collector=self._collector, interval=self._interval)
+
+    def _run_live(self) -> None:
+        while True:
+            pause = PAUSE_SECONDS
+            with self._lock:
+                flusher = self._live
+            if flusher is not None:
+                try:
+                    pause = flusher.step()
+                except Exception:  # a flusher that fails is tried again: what it holds is in the spool
+                    log.exception("flushing failed; again in %g s", pause)
+                self._tell(flusher.last_error)
+            self._wake.wait(pause)
+            self._wake.clear()
+
+    def _run_ended(self) -> None:
+        while True:
+            with self._lock:
+                ended = self._ended[0] if self._ended else None
+            if ended is None:
+                self._work.wait()
+                self._work.clear()
+            elif not self._finish_ended(ended):
+                time.sleep(PAUSE_SECONDS)
+
+    def _finish_ended(self, ended: Ended) -> bool:
+        done = False
+        try:
+            done = ended.flusher.finish(ended.reason, time.monotonic() + FINISH_SECONDS)
+        except Exception:  # as above
+            log.exception("finishing a node that has ended failed")
+        with self._lock:
+            self._ended.remove(ended)
+            if done:
+                self._gone = _sum([self._gone, _count(ended.flusher)])
+            else:
+                self._ended.append(ended)
+        return done
+
+    def _refresh(self) -> None:
+        """Sets the metrics that are only worth knowing when somebody asks."""
+        with self._lock:
+            flushers = [ended.flusher for ended in self._ended] + ([self._live] if self._live else [])
+            total = _sum([self._gone, *map(_count, flushers)])
+        self._metrics.flushes.set(total.puts, "stored")
+        self._metrics.flushes.set(total.failures, "failed")
+        self._metrics.stored_bytes.set(total.stored_bytes)
+        self._metrics.unstored_seconds.set(
+            max((one.oldest_unstored_seconds() for one in flushers), default=0.0)
+        )
+        if flushers:
+            self._metrics.flush_seconds.set(flushers[-1].last_put_seconds)
+
+
+def _count(flusher: Flusher) -> Counts:
+    return Counts(flusher.puts, flusher.failures, flusher.stored_bytes)
+
+
+def _sum(counts: Iterable[Counts]) -> Counts:
+    return Counts(*map(sum, zip(*counts, strict=True)))

@@ -1,0 +1,138 @@
+"""One node's life under the collector: its spool, its tailer, on a head the poller, its catalog entry."""
+
+import logging
+import socket
+import time
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from archive.catalog import CatalogEntry
+from archive.layout import Role
+from sidecar.discovery import Sighting, node_ip
+from sidecar.poll.poller import Poller
+from sidecar.poll.poller import Settings as PollSettings
+from sidecar.settings import AUTOMATIC, CollectorSettings
+from sidecar.spool import NodeSpool
+from sidecar.tail import Continuation, ScanResult, Tailer, TailSettings
+
+log = logging.getLogger(__name__)
+
+LAST_ANSWER: Final = 0.3
+"""Seconds that an answer under way may take when the end is here."""
+EVENTS_BY: Final = 30.0
+"""Seconds after which a node without events and export files counts as one that has none."""
+
+
+class Life:
+    """Begins with the sighting of a node; `tick` each second, `end` once."""
+
+    def __init__(
+        self, sighting: Sighting, node: NodeSpool, settings: CollectorSettings, before: Continuation | None
+    ) -> None:
+        self.sighting = sighting
+        self.node = node
+        self._settings = settings
+        self._began = time.monotonic()
+        self._node_ip = ""
+        self._poller: Poller | None = None
+        logs = sighting.directory / "logs"
+        self._tailer = Tailer(logs, node, _tail_settings(settings), continues=before)
+        self.role = Role.WORKER
+        self.see(sighting)
+        if before is not None:
+            node.set_facts(continues=before.node_id)
+
+    def see(self, sighting: Sighting) -> None:
+        """A newer look at the same node: that it is a head can show late."""
+        self.sighting = sighting
+        named = self._settings.role
+        self.role = sighting.role if named == AUTOMATIC else Role(named)
+        if self.role is Role.HEAD and self._poller is None:
+            self._poller = Poller(
+                PollSettings(
+                    sighting.session,
+                    sighting.directory / "logs",
+                    self._settings.dashboard,
+                    self._settings.poll_seconds,
+                    self._settings.poll_extra,
+                ),
+                self.node,
+                self._tells_tasks,
+            )
+            self._poller.start()
+        self.node.set_facts(**self._facts())
+
+    def tick(self) -> ScanResult:
+        """Takes what the logs gained. Raises SpoolError."""
+        if not self._node_ip and (found := node_ip(self.sighting.directory / "logs")):
+            self._node_ip = found
+            self.node.set_facts(node_ip=found)
+        return self._tailer.scan()
+
+    def ask_now(self) -> None:
+        """The end has begun: the dashboard is asked one last time."""
+        if self._poller is not None:
+            self._poller.ask_now()
+
+    def end(self, deadline: float) -> Continuation:
+        """Takes the last of logs and polls, until `deadline` (monotonic). Raises SpoolError."""
+        try:
+            self._tailer.finish(deadline)
+            if self._poller is not None:
+                self._poller.finish(LAST_ANSWER)
+        finally:
+            self._tailer.close()
+        return Continuation(self.sighting.node_id, self.node.sources())
+
+    def entry(self, state: Literal["running", "ended"] = "running", reason: str = "") -> CatalogEntry:
+        """What the catalog should say now."""
+        return CatalogEntry(
+            namespace=self.node.session.namespace,
+            cluster=self.node.session.cluster,
+            session=self.node.session.session,
+            role=self.role,
+            node_id=self.sighting.node_id,
+            cluster_uid=self._settings.cluster_uid,
+            owner_kind=self._settings.owner_kind,
+            owner_name=self._settings.owner_name,
+            ray_version=self._poller.ray_version if self._poller else "",
+            python_version=self._poller.python_version if self._poller else "",
+            started_ms=_started_ms(self.node.session.started_ms),
+            state=state,
+            reason=reason,
+        )
+
+    def _facts(self) -> dict[str, str]:
+        facts = {
+            "node_id": self.sighting.node_id,
+            "role": str(self.role),
+            "hostname": socket.gethostname(),
+            "pod_name": self._settings.pod_name,
+            "pod_uid": self._settings.pod_uid,
+            "stands_in_for": self.sighting.stood_in or "",
+            "session_dir": str(self.sighting.directory),
+        }
+        return {name: value for name, value in facts.items() if value}
+
+    def _tells_tasks(self) -> bool:
+        """Whether events or export files tell of tasks, so that the dashboard need not be asked for them."""
+        if time.monotonic() - self._began < EVENTS_BY or self.node.end("events") > 0:
+            return True
+        return any(self.node.end(name) > 0 for name in self.node.sources() if name.startswith("exports/"))
+
+
+def _started_ms(named_ms: int | None) -> int:
+    """Ray names a session by the wall clock of its place, which is ours; 0 where the name tells nothing."""
+    if named_ms is None:
+        return 0
+    wall = datetime.fromtimestamp(named_ms / 1000, UTC).replace(tzinfo=None)
+    return int(wall.astimezone().timestamp() * 1000)
+
+
+def _tail_settings(settings: CollectorSettings) -> TailSettings:
+    return TailSettings(
+        include=settings.include_logs,
+        exclude=settings.exclude_logs,
+        bytes_per_log=settings.log_file_bytes or None,
+        handles=settings.deleted_files,
+    )
