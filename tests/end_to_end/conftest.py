@@ -77,7 +77,7 @@ class RunningDemo:
             )
 
     def wait_for(self, text: str, seconds: float) -> str:
-        """The line of its output with that text, once it is there; fails when it is late or the demo has ended."""
+        """The line of its output with that text, once it is there; fails when it is late or never comes."""
         deadline = time.monotonic() + seconds
         while True:
             over = self._process.poll() is not None or time.monotonic() > deadline
