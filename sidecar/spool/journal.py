@@ -152,15 +152,16 @@ class Journal:
         if old >= 0:
             os.close(old)
 
-    def read(self, after: Position) -> Iterator[Read]:
-        """The records from `after` to the end of its file, or of the next one if that file was done with.
+    def end_after(self, after: Position) -> Position:
+        """Where `read` from there ends: the next file's begin, or the journal's end."""
+        number, place = self._begin(after)
+        if number < self.end.file:
+            return Position(number + 1, 0)
+        return Position(number, max(place, self._sizes.get(number, 0)))
 
-        Raises JournalDamaged, OSError.
-        """
-        last = self.end
-        number, place = max(after, Position(min(self._sizes, default=0), 0))
-        if place >= self._sizes.get(number, 0) and number < last.file:
-            number, place = number + 1, 0
+    def read(self, after: Position) -> Iterator[Read]:
+        """The records from `after` to the end of its file. Raises JournalDamaged, OSError."""
+        number, place = self._begin(after)
         data = self._bytes(number, place, self._sizes.get(number, 0) - place)
         try:
             for read in records(data, Position(number, place)):
@@ -225,6 +226,9 @@ class Journal:
             self._descriptor = -1
         self._budget.take(-sum(self._sizes.values()))
         self._sizes.clear()
+
+    def _begin(self, after: Position) -> Position:
+        return max(after, Position(min(self._sizes, default=0), 0))
 
     def _file(self, number: int) -> Iterator[Read]:
         return records(self._bytes(number, 0, self._sizes[number]), Position(number, 0))

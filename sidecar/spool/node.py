@@ -36,7 +36,6 @@ from sidecar.spool.record import (
 DAMAGED: Final = "journal_damaged"
 
 _COMPRESS_FROM: Final = 4096
-_LOGS_ROOM: Final = 32 << 20
 _ENOUGH_TO_ROLL: Final = 64 << 10
 
 _Result = TypeVar("_Result")
@@ -50,14 +49,24 @@ class Identity(NamedTuple):
     origin: Origin
 
 
+class Batch(NamedTuple):
+    """Records, and the position behind them, from which the next ones are to be asked for."""
+
+    records: list[Record]
+    end: Position
+
+
 class NodeSpool:
     """Thread-safe. Whatever a method was given is on the disk when it returns, and survives SIGKILL."""
 
-    def __init__(self, folder: Path, identity: Identity, budget: Budget, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, folder: Path, identity: Identity, budget: Budget, log_room: int, wall: Callable[[], float]
+    ) -> None:
         """Begins the origin or resumes it. Raises JournalDamaged, OSError."""
         self.session, self.node_id, self.origin = identity
         self.folder = folder
         self._budget = budget
+        self._log_room = log_room
         self._wall = wall
         self._lock = threading.RLock()
         self._compressor = Compressor(INTAKE_LEVEL)
@@ -130,7 +139,7 @@ class NodeSpool:
     def room_for_logs(self) -> int:
         """Raw bytes that the tailer may append now, so that logs never take the room of events."""
         with self._lock:
-            return max(0, min(_LOGS_ROOM - self._log_bytes, self._budget.left_for_profile))
+            return max(0, min(self._log_room - self._log_bytes, self._budget.left_for_profile))
 
     # What follows is the flusher's.
 
@@ -155,22 +164,40 @@ class NodeSpool:
         with self._lock:
             return self._journal.end
 
-    def records(self, after: Position) -> list[Record]:
-        """Records from `after` on, as far as its file goes; none if nothing came.
+    def records(self, after: Position) -> Batch:
+        """What came after a position, as far as its file goes. Damage is counted and passed by.
 
-        Raises JournalDamaged, OSError.
+        Raises SpoolUnusable.
         """
+        found: list[Record] = []
         with self._lock:
-            return [read.record for read in self._journal.read(after)]
+            limit = self._journal.end_after(after)
+            try:
+                found.extend(read.record for read in self._reading(self._journal.read(after)))
+            except JournalDamaged:
+                self.count_loss(DAMAGED)
+            return Batch(found, limit)
 
     def files_after(self, position: Position) -> list[Position]:
         """Where the files begin that hold what came after, oldest first; the first is `position` itself."""
         with self._lock:
             return [position, *(Position(n, 0) for n in self._journal.numbers if n > position.file)]
 
+    def oldest_ms(self, after: Position) -> int | None:
+        """When the first record after a position was kept, in Unix milliseconds; None if nothing came.
+
+        Raises SpoolUnusable.
+        """
+        with self._lock, contextlib.suppress(JournalDamaged):
+            while after < self._journal.end:
+                for read in self._reading(self._journal.read(after)):
+                    return read.record.time_ms
+                after = self._journal.end_after(after)
+        return None
+
     def payload(self, record: Record) -> bytes:
-        """What the journal holds of a record. Raises JournalDamaged, OSError."""
-        return self._journal.payload(record)
+        """What the journal holds of a record. Raises JournalDamaged, SpoolUnusable."""
+        return self._guarded(lambda: self._journal.payload(record))
 
     def begin_sequence(self) -> int:
         """The next number, persisted as used. Raises SpoolUnusable."""
@@ -179,19 +206,20 @@ class NodeSpool:
             self._keep(msgspec.structs.replace(self._checkpoint, sequence=sequence))
             return sequence
 
-    def store_until(self, position: Position, log_bytes: int) -> None:
+    def store_until(self, position: Position, log_bytes: int) -> Position:
         """Drop everything before `position`: it is stored for good, `log_bytes` of it logs.
 
-        Raises SpoolUnusable.
+        Returns the position where the rest begins. Raises SpoolUnusable.
         """
         with self._lock:
             self._log_bytes -= log_bytes
-            self._keep(msgspec.structs.replace(self._checkpoint, stored=position))
-            self._guarded(lambda: self._journal.drop_before(position))
             if position == self._journal.end and position.place >= _ENOUGH_TO_ROLL:
                 with contextlib.suppress(SpoolFull):
                     self._roll()
-                    self._guarded(lambda: self._journal.drop_before(self._journal.end))
+                    position = self._journal.end
+            self._keep(msgspec.structs.replace(self._checkpoint, stored=position))
+            self._guarded(lambda: self._journal.drop_before(position))
+            return position
 
     def remove(self) -> None:
         """Delete everything: the origin has ended, and all of it is stored. Raises SpoolUnusable."""

@@ -36,13 +36,22 @@ _NOBODY: Final = "unassigned"
 class Spool:
     """Everything accepted and not yet stored, in `folder`, within `budget` bytes of disk. Thread-safe.
 
+    `log_room`: how many raw bytes of a node's logs may wait at most; the tailer waits beyond.
     Every method raises SpoolUnusable when the folder can't be used.
     """
 
-    def __init__(self, folder: Path, budget: int, *, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        budget: int,
+        *,
+        log_room: int = 32 << 20,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         """Takes the folder. Raises SpoolInUse when another collector has it."""
         self.budget = Budget(budget)
         self._folder = folder
+        self._log_room = log_room
         self._wall = wall
         self._lock = threading.RLock()
         self._unassigned: NodeSpool | None = None
@@ -139,7 +148,7 @@ class Spool:
 
     def _opened(self, folder: Path, identity: Identity, *, logs: bool) -> NodeSpool:
         try:
-            return NodeSpool(folder, identity, self.budget, self._wall)
+            return NodeSpool(folder, identity, self.budget, self._log_room, self._wall)
         except JournalDamaged:
             return self._salvaged(folder, identity, logs=logs)
 
@@ -147,7 +156,7 @@ class Spool:
         """A new origin with what can still be read of a damaged one, whose bad files are set aside."""
         identity = identity._replace(origin=self._new_origin(folder.parent))
         new = folder.parent / str(identity.origin)
-        spool = NodeSpool(new, identity, self.budget, self._wall)
+        spool = NodeSpool(new, identity, self.budget, self._log_room, self._wall)
         stored, losses, facts = _checkpoint(folder)
         journal = Journal(folder, self.budget)
         bad: list[int] = []

@@ -1,0 +1,278 @@
+"""Puts a node's spool into the store, segment by segment.
+
+The open segment is built again from the journal and put whole at every flush. A put that failed for certain
+is tried again under its number; one of unknown outcome ends its number, and what it held goes out again under
+the next, so that a late commit of it hides nothing newer. Numbers are persisted before they are used, and are
+put one after the other, since readers take a number as the end of those before it.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+from archive.errors import StoreError, TransientStoreError
+from archive.layout import SegmentName
+from archive.segment import Facts, assemble
+from archive.segment.format import kind_of
+from archive.store.base import Store
+from sidecar.errors import SpoolError
+from sidecar.flush.content import Content
+from sidecar.flush.schedule import Schedule
+from sidecar.spool import DAMAGED, NodeSpool, Position, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Time and chance, in seconds and from 0 to 1."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    random: Callable[[], float] = random.random
+
+
+class Flusher:
+    """Of one node spool. `step` from one thread; the rest from any.
+
+    Never raises a StoreError or SpoolError: `last_error` tells the last one, empty after a success.
+    """
+
+    def __init__(
+        self,
+        spool: NodeSpool,
+        store: Store,
+        *,
+        collector: str = "",
+        interval: float = 5.0,
+        clock: Clock | None = None,
+    ) -> None:
+        """`collector`: this collector's version. `interval`: for how long new bytes wait, in seconds."""
+        self.puts = 0
+        self.failures = 0
+        self.stored_bytes = 0
+        self.last_put_seconds = 0.0
+        self.last_error = ""
+        self._spool = spool
+        self._store = store
+        self._collector = collector
+        self._clock = clock or Clock()
+        self._schedule = Schedule(interval, self._clock.random)
+        self._lock = threading.Lock()
+        self._content = self._new_content(spool.stored)
+        self._confirmed = spool.stored
+        self._confirmed_log_bytes = 0
+        self._told: tuple[dict[str, int], dict[str, str]] = ({}, {})
+        self._target = spool.stored
+        self._sequence: int | None = None
+
+    def begin_end(self) -> None:
+        """The node's end has begun: flush every second from now on."""
+        self._schedule.begin_end()
+
+    def step(self) -> float:
+        """Put what is due, one segment at most. Returns after how many seconds to call again."""
+        with self._lock:
+            now = self._clock.monotonic()
+            if not self._spool.removed:
+                if self._has_news():
+                    self._schedule.noticed(now)
+                if self._schedule.due(now, backlog=self._has_backlog()):
+                    self._target = max(self._target, self._spool.written)
+                    self._flush(None)
+            return self._schedule.wait(self._clock.monotonic(), backlog=self._has_backlog())
+
+    def finish(self, reason: str, deadline: float) -> bool:
+        """Put everything, the newest first if it is much, then end the origin and remove its spool.
+
+        Gives up at `deadline`, a time of the clock's `monotonic`, and returns whether all is stored; if not,
+        nothing is lost, and it may be called again.
+        """
+        if not self._lock.acquire(timeout=max(0.0, deadline - self._clock.monotonic())):
+            return False
+        try:
+            if self._spool.removed:
+                return True
+            if not self._insist(deadline, self._filled):
+                return False
+            if self._content.end < self._spool.written and not self._drain(deadline):
+                return False
+            return self._insist(deadline, lambda: self._flush_last(reason))
+        finally:
+            self._lock.release()
+
+    def oldest_unstored_seconds(self) -> float:
+        """For how long the oldest byte that no put has confirmed has waited; 0 if all is stored."""
+        try:
+            oldest = None if self._spool.removed else self._spool.oldest_ms(self._confirmed)
+        except SpoolError:
+            return 0.0
+        return 0.0 if oldest is None else max(0.0, self._clock.wall() - oldest / 1000)
+
+    def _has_news(self) -> bool:
+        return self._spool.written > self._confirmed or self._told != (self._spool.losses, self._spool.facts)
+
+    def _has_backlog(self) -> bool:
+        return self._target > self._content.end
+
+    def _insist(self, deadline: float, act: Callable[[], bool]) -> bool:
+        """Try until it succeeds or the deadline is too near."""
+        while not act():
+            now = self._clock.monotonic()
+            pause = self._schedule.wait(now, backlog=True)
+            if now + pause >= deadline:
+                return False
+            self._clock.sleep(pause)
+        return True
+
+    def _filled(self) -> bool:
+        """Take what came into the open segment, as far as it goes; False after a failure."""
+        try:
+            self._fill(self._content, self._spool.written, _everything)
+        except SpoolError as error:
+            self._fail(error, number_ended=False)
+            return False
+        return True
+
+    def _fill(self, content: Content, until: Position, wanted: Callable[[Record], bool]) -> None:
+        while content.end < until and not content.full():
+            batch = self._spool.records(content.end)
+            for record in batch.records:
+                if wanted(record):
+                    content.add(record)
+                if content.full():
+                    break
+            else:
+                content.end = batch.end
+
+    def _flush(self, final: str | None) -> bool:
+        """Build the open segment again and put it; False after a failure."""
+        if not self._filled():
+            return False
+        if not self._put(self._content, full=self._content.full(), final=final):
+            return False
+        self._confirmed = self._content.end
+        self._confirmed_log_bytes = self._content.log_bytes
+        if self._sequence is None:
+            self._begin_anew()
+        return True
+
+    def _flush_last(self, reason: str) -> bool:
+        """Put the rest with `final` and remove the spool; False after a failure, or if more is left."""
+        if not self._filled():
+            return False
+        if self._content.end < self._spool.written:
+            self._flush(None)
+            return False
+        if not self._flush(reason):
+            return False
+        try:
+            self._spool.remove()
+        except SpoolError as error:
+            self.last_error = str(error)
+        return True
+
+    def _drain(self, deadline: float) -> bool:
+        """Put a backlog: the newest file of the journal first, and logs after everything else."""
+        self._sequence = None
+        self._begin_anew()
+        end = self._spool.written
+        spans = list(pairwise([*self._spool.files_after(self._confirmed), end]))
+        log_bytes = 0
+        for wanted in (_but_logs, _logs):
+            for begin, stop in reversed(spans):
+                position = begin
+                while position < stop:
+                    content = self._new_content(position)
+                    if not self._insist(deadline, partial(self._put_part, content, stop, wanted)):
+                        return False
+                    log_bytes += content.log_bytes
+                    position = content.end
+        self._confirmed, self._confirmed_log_bytes = end, log_bytes
+        self._begin_anew()
+        return True
+
+    def _put_part(self, content: Content, stop: Position, wanted: Callable[[Record], bool]) -> bool:
+        try:
+            self._fill(content, stop, wanted)
+        except SpoolError as error:
+            self._fail(error, number_ended=False)
+            return False
+        return content.empty or self._put(content, full=True, final=None)
+
+    def _put(self, content: Content, *, full: bool, final: str | None) -> bool:
+        """Put it under the open number, which ends with a closed segment or an unknown outcome."""
+        told = (self._spool.losses, self._spool.facts)
+        started = self._clock.monotonic()
+        try:
+            frames = content.frames()
+            size = sum(len(frame.compressed) for frame in frames)
+            closed = final is not None or self._schedule.closes(size, full=full)
+            if self._sequence is None:
+                self._sequence = self._spool.begin_sequence()
+            name = SegmentName(self._spool.session, self._spool.node_id, self._spool.origin, self._sequence)
+            facts = Facts(
+                name=name,
+                written_ms=int(self._clock.wall() * 1000),
+                collector=self._collector,
+                node=told[1],
+                losses=told[0],
+                marks=tuple(content.marks),
+                closed=closed,
+                final=final,
+            )
+            data = assemble(facts, frames)
+            started = self._clock.monotonic()
+            self._store.put(name.key, data)
+        except (StoreError, SpoolError) as error:
+            self._fail(error, number_ended=isinstance(error, TransientStoreError) and error.effect_unknown)
+            return False
+        self.last_put_seconds = self._clock.monotonic() - started
+        self.last_error = ""
+        self.puts += 1
+        self.stored_bytes += len(data)
+        self._told = told
+        self._schedule.stored(closed=closed)
+        if closed:
+            self._sequence = None
+        return True
+
+    def _fail(self, error: Exception, *, number_ended: bool) -> None:
+        self.failures += 1
+        self.last_error = str(error)
+        self._schedule.failed(self._clock.monotonic(), number_ended=number_ended)
+        if number_ended:
+            self._sequence = None
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """The number has ended: drop what is confirmed; the next segment begins behind it."""
+        try:
+            self._confirmed = self._spool.store_until(self._confirmed, self._confirmed_log_bytes)
+        except SpoolError as error:
+            self.last_error = str(error)
+        self._confirmed_log_bytes = 0
+        self._content = self._new_content(self._confirmed)
+
+    def _new_content(self, begin: Position) -> Content:
+        return Content(begin, self._spool.payload, self._lost)
+
+    def _lost(self, record: Record) -> None:
+        self._spool.count_loss(DAMAGED, max(1, record.raw_length))
+
+
+def _everything(_: Record) -> bool:
+    return True
+
+
+def _logs(record: Record) -> bool:
+    return kind_of(record.stream) == "logs"
+
+
+def _but_logs(record: Record) -> bool:
+    return not _logs(record)
