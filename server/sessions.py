@@ -94,7 +94,7 @@ def merge(entries: Sequence[Entry]) -> Session:
     told = [entry.told for entry in entries if entry.told is not None]
     leading = told[0] if told else None
     key = entries[0].name.session
-    ended = leading is not None and leading.state == State.ENDED
+    ended = leading is not None and leading.state == "ended"
     # The head's word counts where there is one: workers come and go while the session lives.
     voices = [entry for entry in entries if entry.name.role is Role.HEAD] or list(entries)
     seen_ms = max(int(entry.info.modified * 1000) for entry in voices)

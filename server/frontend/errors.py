@@ -4,10 +4,8 @@ FrontendError
 └── FrontendUnavailable   there is no front end on this machine and none could be fetched
 """
 
-from server.errors import ServerError
 
-
-class FrontendError(ServerError):
+class FrontendError(Exception):
     """Something about Ray's front end is wrong; the text says what, why and what to do."""
 
 

@@ -6,10 +6,8 @@ LogError
 └── ParameterInvalid a parameter that has no meaning: 400
 """
 
-from server.errors import ServerError
 
-
-class LogError(ServerError):
+class LogError(Exception):
     """A log can't be told; the text says which, why, and where Ray has a sentence for it, in Ray's words."""
 
 

@@ -4,10 +4,8 @@ PageError
 └── QuestionInvalid   a query parameter that has no meaning; answered with 400 and the sentence
 """
 
-from server.errors import ServerError
 
-
-class PageError(ServerError):
+class PageError(Exception):
     """Something about a page is wrong; the text says what and what to do."""
 
 

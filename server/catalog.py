@@ -1,0 +1,82 @@
+"""The catalog for request handlers: at most a second old, but never waited for long once it is known."""
+
+import asyncio
+import time
+from typing import Final
+
+from archive.errors import StoreError
+from archive.layout import SessionKey, segments_prefix
+from archive.store.base import Store
+from server.sessions import Session, SessionIndex, Snapshot
+from server.view.errors import SessionUnknown
+
+_FRESH_SECONDS: Final = 1.0
+_PATIENCE_SECONDS: Final = 0.2
+
+
+class Catalog:
+    """One refresh at a time, off the event loop."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._index = SessionIndex(store)
+        self._flight: asyncio.Task[Snapshot] | None = None
+        self._landed_at = float("-inf")
+        self._trouble: StoreError | None = None
+
+    async def snapshot(self) -> Snapshot:
+        """All sessions: as of now, or of the last refresh where a new one takes long.
+
+        Raises: StoreError when the store could not be read lately.
+        """
+        known = self._index.snapshot
+        if known is None:
+            return await asyncio.shield(self._refresh())
+        if self._trouble is None and self._fresh():
+            return known
+        flight = self._refresh()
+        done, _ = await asyncio.wait({flight}, timeout=_PATIENCE_SECONDS)
+        if done:
+            return flight.result()
+        if self._trouble is not None:
+            raise self._trouble
+        return known
+
+    async def require(self, key: SessionKey) -> None:
+        """Return if the archive holds the session; known ones are found even while the store is away.
+
+        Raises: SessionUnknown, StoreError.
+        """
+        known = self._index.snapshot
+        if known is not None and key in known.by_key:
+            return
+        if key in (await self.snapshot()).by_key:
+            return
+        if not await asyncio.to_thread(self._has_segments, key):
+            raise SessionUnknown(f"The archive holds no session {key.path}.")
+
+    async def newest(self, namespace: str, cluster: str) -> Session:
+        """The newest session of a cluster. Raises: SessionUnknown, StoreError."""
+        for session in (await self.snapshot()).sessions:
+            if session.key.cluster == cluster and session.key.namespace == namespace:
+                return session
+        raise SessionUnknown(f"The archive holds no session of the cluster {namespace}/{cluster}.")
+
+    def _has_segments(self, key: SessionKey) -> bool:
+        """Whether a session that no catalog entry tells of has left segments."""
+        return next(self._store.list_folders(segments_prefix(key)), None) is not None
+
+    def _fresh(self) -> bool:
+        return time.monotonic() - self._landed_at < _FRESH_SECONDS
+
+    def _refresh(self) -> asyncio.Task[Snapshot]:
+        if self._flight is None:
+            self._flight = asyncio.create_task(asyncio.to_thread(self._index.refresh))
+            self._flight.add_done_callback(self._landed)
+        return self._flight
+
+    def _landed(self, flight: asyncio.Task[Snapshot]) -> None:
+        self._flight = None
+        self._landed_at = time.monotonic()
+        error = None if flight.cancelled() else flight.exception()
+        self._trouble = error if isinstance(error, StoreError) else None

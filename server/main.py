@@ -1,0 +1,77 @@
+"""`historyserver serve`: read the settings, put the parts together, answer until told to stop."""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+
+from archive.errors import StoreError
+from archive.settings import read, usage
+from archive.store.url import open_store
+from server.app import create_app
+from server.frontend.assets import Frontend
+from server.frontend.errors import FrontendError
+from server.frontend.wheel import find_build
+from server.parts import Parts
+from server.settings import ServerSettings
+from server.view.views import Views
+
+_PURPOSE = "Shows the sessions of an archive, each in Ray's own dashboard and for Ray's own command line."
+_log = logging.getLogger("historyserver")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve until SIGTERM or SIGINT; 2 with sentences when the settings can't be used."""
+    if "--help" in argv or "-h" in argv:
+        sys.stdout.write(usage(ServerSettings, "historyserver serve", _PURPOSE))
+        return 0
+    reading = read(ServerSettings, argv, os.environ)
+    if reading.problems:
+        sys.stderr.write("".join(f"historyserver serve: {problem}\n" for problem in reading.problems))
+        return 2
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        return _serve(reading.values)
+    except StoreError as error:
+        sys.stderr.write(f"historyserver serve: --store {reading.values.store!r} can't be used: {error}\n")
+        return 2
+
+
+def _serve(settings: ServerSettings) -> int:
+    store = open_store(settings.store)
+    frontend, trouble = _frontend(settings)
+    with Views(
+        store, settings.cache_folder, settings.cache_bytes, lost_after_seconds=settings.lost_seconds
+    ) as views:
+        parts = Parts(
+            store=store,
+            store_url=settings.store,
+            views=views,
+            frontend=frontend,
+            frontend_trouble=trouble,
+            base_path=settings.base_path,
+            lost_after_ms=int(settings.lost_seconds * 1000),
+        )
+        config = uvicorn.Config(
+            create_app(parts),
+            host=settings.listen.host or "0.0.0.0",  # noqa: S104 - an empty host means every interface
+            port=settings.listen.port,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+        server = uvicorn.Server(config)
+        _log.info("answering on http://%s%s/", settings.listen, settings.base_path)
+        server.run()
+        return 0 if server.started else 1
+
+
+def _frontend(settings: ServerSettings) -> tuple[Frontend | None, str]:
+    """Ray's front end, or the sentence that says why there is none; lists and APIs answer without it."""
+    try:
+        return Frontend(find_build(settings.cache_folder)), ""
+    except FrontendError as error:
+        _log.warning("%s", error)
+        return None, str(error)
