@@ -9,15 +9,16 @@ on what is known to be missing. Files are followed by identity, not by name.
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
+from archive.segment import MarkKind
 from sidecar.tail.folder import Identity, Seen
 
 QUIET = 10
 """Scans without growth after which a deleted file, that its writer may still have open, is let go."""
 
 
-class RingFile(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RingFile:
     """One file of a log's ring; index counts its renames, 0 is the one with the log's own name."""
 
     path: str
@@ -29,7 +30,7 @@ class RingFile(NamedTuple):
 class Note:
     """A mark for the stream, and what is to be counted as lost with it."""
 
-    kind: str
+    kind: MarkKind
     detail: str
     size: int = 0
     lost: str | None = None
@@ -54,6 +55,10 @@ class Piece:
     """The scan that saw it change last."""
     unverified: bool = True
     """It changed since the bytes before the position were compared."""
+    behind: int = 0
+    """Bytes that were unread before the last change: lost if the file turns out to be cut."""
+    cut_off: int = 0
+    """Bytes by which it was seen to shrink since it was last read."""
     resumed: bool = False
     """Known from the spool, not yet seen on the disk."""
     gone: bool = False
@@ -69,7 +74,7 @@ class Piece:
 
     def restart(self) -> None:
         """It holds other bytes than those that were read: it is read again from its start."""
-        self.position, self.guard = 0, b""
+        self.position, self.guard, self.behind, self.cut_off = 0, b"", 0, 0
 
 
 @dataclass(slots=True)
@@ -198,6 +203,8 @@ class Chain:
         elif not piece.gone:
             piece.gone, piece.changed = True, scan
         if piece.resumed or (seen.size, seen.modified) != (piece.size, piece.modified):
+            piece.behind = piece.unread
+            piece.cut_off += max(0, piece.size - seen.size)
             piece.size, piece.modified = seen.size, seen.modified
             piece.changed, piece.unverified, piece.resumed = scan, True, False
 

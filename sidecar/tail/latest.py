@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sidecar.spool import NodeSpool, Source
 from sidecar.tail.folder import Folder, Seen, seen_of
+from sidecar.tail.names import shown
 from sidecar.tail.settings import PIECE
 
 _TRIES = 3
@@ -41,7 +42,7 @@ def take(spool: NodeSpool, folder: Folder, latest: Latest, allowance: int) -> in
         if content:
             detail = "" if seen.size <= PIECE else f"the first {PIECE} of {seen.size} bytes"
             spool.mark(latest.stream, "rewritten", detail)
-        source = Source(latest.path, *seen.identity, len(content), guard)
+        source = Source(shown(latest.path), *seen.identity, len(content), guard)
         spool.append(latest.stream, content, source=source)
         latest.guard = guard
     latest.taken = seen

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
 
+from archive.layout import checked_stream
 from sidecar.tail.settings import TailSettings
 
 EXPORTS = "export_events/"
@@ -47,12 +48,18 @@ def backup_names(base: str, index: int) -> tuple[str, str]:
     return f"{base}.{index}", folder + slash + inner
 
 
-def stream(path: str) -> str:
-    """The stream of a log. A name that is no UTF-8 is shown with its bytes escaped."""
+def shown(path: str) -> str:
+    """The path as text: what can't be printed of a name, or is no UTF-8, is escaped."""
     text = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def stream(path: str) -> str:
+    """The stream of a log. Raises NameInvalid."""
+    text = shown(path)
     if text.startswith(EXPORTS):
-        return "exports/" + text.removeprefix(EXPORTS)
-    return "logs/" + text
+        return checked_stream("exports/" + text.removeprefix(EXPORTS))
+    return checked_stream("logs/" + text)
 
 
 def wanted(path: str, settings: TailSettings) -> bool:

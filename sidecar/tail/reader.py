@@ -10,7 +10,7 @@ from sidecar.tail.chain import Chain, Note, Piece
 from sidecar.tail.folder import Folder, Identity
 from sidecar.tail.handles import FileReplaced, Handles
 from sidecar.tail.lines import cut
-from sidecar.tail.names import Kind
+from sidecar.tail.names import Kind, shown
 from sidecar.tail.settings import PIECE, TailSettings
 
 GUARDED = 64
@@ -126,10 +126,14 @@ class Reader:
         wanted = PIECE if log.kind is Kind.MASKED else allowance
         window = os.pread(descriptor, back + wanted, head.position - back)
         if guard_of(window[:back]) != head.guard:
-            self._note(log, Note("truncated", "the file was cut or written anew", size=head.unread))
+            lost = "logs.cut" if head.behind else None
+            self._note(log, Note("truncated", "the file was cut or written anew", head.behind, lost))
             head.restart()
             log.recorded = None
             return self._take(descriptor, log, head, allowance, scan, final=final)
+        if head.cut_off:
+            self._note(log, Note("gap", "cut before it was read to its end", head.cut_off, "logs.cut"))
+            head.cut_off = 0
         kept = data = window[back:]
         head.unverified = False
         if len(data) < wanted:
@@ -155,7 +159,7 @@ class Reader:
     def _append(self, log: Log, head: Piece, kept: bytes, guard: bytes) -> None:
         self._mark_continued(log)
         position = head.position + len(kept)
-        source = Source(head.path, *head.identity, position, guard)
+        source = Source(shown(head.path), *head.identity, position, guard)
         self._spool.append(log.stream, kept, source=source)
         head.position, head.guard, log.recorded = position, guard, head.identity
 
@@ -169,7 +173,9 @@ class Reader:
         if log.recorded == log.reading:
             return
         self._mark_continued(log)
-        source = NOWHERE if head is None else Source(head.path, *head.identity, head.position, head.guard)
+        source = (
+            NOWHERE if head is None else Source(shown(head.path), *head.identity, head.position, head.guard)
+        )
         self._spool.append(log.stream, b"", source=source)
         log.recorded = log.reading
 

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.spool import NodeSpool, Source, SpoolFull
+from archive.errors import NameInvalid
+from sidecar.errors import SpoolFull
+from sidecar.spool import NodeSpool, Source
 from sidecar.tail import latest, names
 from sidecar.tail.chain import Piece, RingFile
 from sidecar.tail.folder import Folder, Identity, Listing, Seen
@@ -158,6 +160,12 @@ class Tailer:
         """The log that this path belongs to, made if it is new; None if the path isn't wanted, or not yet."""
         if path in self._owners:
             return self._owners[path]
+        try:
+            names.stream(path)
+        except NameInvalid:
+            self._spool.count_loss("logs.name")
+            self._owners[path] = None
+            return None
         base, index = path, 0
         backup = names.backup(path)
         if backup is not None and not self._known(path):
