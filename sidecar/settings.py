@@ -41,7 +41,7 @@ class CollectorSettings:
     health: Address = setting(ADDRESS, "where metrics and health are served", HEALTH_ADDRESS)
     flush_seconds: float = setting(SECONDS, "how long new data may wait before it is stored", 5.0)
     end_seconds: float = setting(SECONDS, "how long the last flush may take after SIGTERM", 10.0)
-    dashboard: str = setting(WEB_ADDRESS, "the head's dashboard", "http://127.0.0.1:8265")
+    dashboard: str = setting(WEB_ADDRESS, "the head's dashboard; empty means as Ray's log says", "")
     poll_seconds: float = setting(SECONDS, "how often each of the dashboard's pages is asked at most", 15.0)
     poll_extra: tuple[str, ...] = setting(LIST, "more dashboard paths to keep, as `api/v0/objects`", ())
     include_logs: tuple[str, ...] = setting(LIST, "patterns of log files to keep", ("**",))
