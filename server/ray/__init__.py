@@ -8,7 +8,17 @@ from typing import Final
 
 from starlette.routing import BaseRoute, Route
 
-from server.ray import cluster, cluster_events, jobs, logical, machines, refusals, summaries, timeline, workloads
+from server.ray import (
+    cluster,
+    cluster_events,
+    jobs,
+    logical,
+    machines,
+    refusals,
+    summaries,
+    timeline,
+    workloads,
+)
 from server.ray.actors import ACTORS
 from server.ray.answers import get
 from server.ray.listing import listing

@@ -44,7 +44,8 @@ TRANSITIONS: Final = (
 
 
 def relation(facts: SessionFacts) -> str:
-    """Actors under Ray's names, closed; besides the columns: worker_id, port, started_ms, changed_ms, ended_ms."""
+    """Actors under Ray's names, closed; besides the columns: worker_id, port, lived_on, started_ms,
+    changed_ms, ended_ms."""
     end = closing.ending(facts)
     closed = "state <> 'DEAD'" if end.ms is not None else "FALSE"
     return f"""
@@ -61,12 +62,13 @@ def relation(facts: SessionFacts) -> str:
                 try_cast(fallback_strategy AS JSON) AS fallback_strategy,
                 coalesce(newest.state, 'DEPENDENCIES_UNREADY') AS state,
                 home.node_id AS node_id, home.worker_id AS worker_id,
+                list_distinct(list_transform(seen, lambda t: t.node_id)) AS lived_on,
                 coalesce(home.pid, 0) AS pid, coalesce(home.port, 0) AS port,
                 coalesce(named.repr_name, '') AS repr_name,
                 {_restarts("TRUE")} AS num_restarts,
                 {_restarts("contains(t.restart_reason, 'LINEAGE')")} AS num_restarts_due_to_lineage_reconstruction,
                 {_restarts("contains(t.restart_reason, 'PREEMPTION')")} AS num_restarts_due_to_node_preemption,
-                births[-1].ns // 1000000 AS started_ms,
+                births[1].ns // 1000000 AS started_ms,
                 newest.ns // 1000000 AS changed_ms,
                 death.ns // 1000000 AS ended_ms,
                 death.death_cause AS death_cause

@@ -72,7 +72,9 @@ def answered(handler: Handler) -> Endpoint:
             "ETag": tag,
             "Cache-Control": KEEP_RUNNING if view.facts.state == "running" else KEEP_ENDED,
         }
-        if tag in {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}:
+        if tag in {
+            one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")
+        }:
             return Response(status_code=304, headers=caching)
         try:
             answer = await run_in_threadpool(handler, view, request)

@@ -129,7 +129,11 @@ def activities(view: View, _request: Request) -> Answer:
     """`api/component_activities`: is anybody still using the cluster?"""
     facts = view.facts
     active = "ACTIVE" if facts.state == "running" else "INACTIVE"
-    told = {"is_active": active, "reason": None, "timestamp": (facts.ended_ms or facts.started_ms or 0) / 1000}
+    told = {
+        "is_active": active,
+        "reason": None,
+        "timestamp": (facts.ended_ms or facts.started_ms or 0) / 1000,
+    }
     return plain({"driver": told})
 
 

@@ -42,7 +42,7 @@ CLUSTER_EVENTS: Final = Noun("cluster_events", COLUMNS, "time, event_id", _relat
 def events(view: View, request: Request) -> Answer:
     """`events[?job_id=…]`: by job, or `global`."""
     by_job: dict[str, dict[str, Any]] = {}
-    for job, event in (*_polled(view), *_lines(view)):
+    for job, event in (*_lines(view), *_polled(view)):
         by_job.setdefault(job, {})[event.get("eventId", "")] = event
     listed = {job: _in_order(found.values()) for job, found in by_job.items()}
     asked = request.query_params.get("job_id")
@@ -67,18 +67,23 @@ def _lines(view: View) -> Iterator[tuple[str, dict[str, Any]]]:
     for event_id, source, host, pid, message, timestamp, custom, severity, label in rows:
         fields = parsed(custom)
         fields = fields if isinstance(fields, dict) else {}
-        yield fields.get("job_id") or GLOBAL, {
-            "eventId": event_id,
-            "sourceType": source,
-            "sourceHostname": host,
-            "sourcePid": pid,
-            "message": message,
-            "timestamp": timestamp,
-            "customFields": camel(fields),
-            "severity": severity,
-            "label": label or "",
-        }
+        yield (
+            fields.get("job_id") or GLOBAL,
+            {
+                "eventId": event_id,
+                "sourceType": source,
+                "sourceHostname": host,
+                "sourcePid": pid,
+                "message": message,
+                "timestamp": timestamp,
+                "customFields": camel(fields),
+                "severity": severity,
+                "label": label or "",
+            },
+        )
 
 
 def _in_order(found: Any) -> list[dict[str, Any]]:
-    return sorted(found, key=lambda event: (str(event.get("timestamp") or ""), str(event.get("eventId") or "")))
+    return sorted(
+        found, key=lambda event: (str(event.get("timestamp") or ""), str(event.get("eventId") or ""))
+    )

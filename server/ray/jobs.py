@@ -83,7 +83,9 @@ def relation(facts: SessionFacts) -> str:
 
 def _submitted(facts: SessionFacts) -> str:
     end = closing.ending(facts)
-    known = f"t.status IN {_TERMINAL} OR (t.status IS NOT NULL AND {'FALSE' if end.ms is not None else 'TRUE'})"
+    known = (
+        f"t.status IN {_TERMINAL} OR (t.status IS NOT NULL AND {'FALSE' if end.ms is not None else 'TRUE'})"
+    )
     ended = f"coalesce(d.finished_ms, {literal(end.ms)})"
     return f"""
         SELECT 'SUBMISSION' AS type, coalesce(d.job_id, t.job_id) AS job_id, submission_id,
@@ -121,8 +123,8 @@ def _driven(facts: SessionFacts) -> str:
             coalesce(d.entrypoint, p.entrypoint, '') AS entrypoint,
             CASE WHEN d.finished_ms IS NULL AND p.status NOT IN {_TERMINAL} IS NOT FALSE AND {ended} IS NOT NULL
                  THEN {literal(end.sentence)} END AS message,
-            NULL AS error_type, coalesce(d.created_ms, p.start_ms) AS start_time,
-            coalesce(d.finished_ms, nullif(p.end_ms, 0), {ended}) AS end_time,
+            NULL AS error_type, coalesce(p.start_ms, d.created_ms) AS start_time,
+            coalesce(nullif(p.end_ms, 0), d.finished_ms, {ended}) AS end_time,
             coalesce(d.metadata, p.metadata) AS metadata, coalesce(d.runtime_env, p.runtime_env) AS runtime_env,
             NULL AS driver_agent_http_address, NULL AS driver_node_id, NULL::INTEGER AS driver_exit_code
         FROM (SELECT * FROM drivers WHERE submission_id IS NULL) d
@@ -136,7 +138,9 @@ JOBS: Final = Noun("jobs", COLUMNS, "coalesce(job_id, ''), submission_id", relat
 def all_jobs(view: View, _request: Request) -> Answer:
     """`api/jobs/`: newest first."""
     return Answer(
-        view.json(f"SELECT {_NAMES} FROM ({relation(view.facts)}) ORDER BY start_time DESC NULLS LAST, job_id")
+        view.json(
+            f"SELECT {_NAMES} FROM ({relation(view.facts)}) ORDER BY start_time DESC NULLS LAST, job_id"
+        )
     )
 
 

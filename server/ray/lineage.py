@@ -81,7 +81,9 @@ class _Forest:
         self._tasks = tasks
         self._actors = actors
         self._makers = {
-            task.actor_id: task for task in tasks.values() if task.type == "ACTOR_CREATION_TASK" and task.actor_id
+            task.actor_id: task
+            for task in tasks.values()
+            if task.type == "ACTOR_CREATION_TASK" and task.actor_id
         }
         self._groups: dict[str, Group] = {}
         self._depths: dict[str, int] = {}
@@ -146,9 +148,7 @@ def _join_siblings(siblings: list[Group]) -> tuple[list[Group], int | None]:
         child.created_ms = _earlier(child.created_ms, earliest)
         by_name.setdefault(child.name, []).append(child)
     joined = [
-        alike[0]
-        if len(alike) == 1
-        else Group(name, name, "GROUP", _earliest(alike), None, {}, alike)
+        alike[0] if len(alike) == 1 else Group(name, name, "GROUP", _earliest(alike), None, {}, alike)
         for name, alike in by_name.items()
     ]
     return joined, _earliest(siblings)

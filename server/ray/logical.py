@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from server.ray.actors import ACTORS
 from server.ray.answers import Answer, wrapped
+from server.ray.camel import camel
 from server.ray.polls import parsed, polled_below
 from server.view.view import View
 
@@ -37,29 +38,34 @@ def all_actors(view: View, _request: Request) -> Answer:
 def one_actor(view: View, request: Request) -> Answer:
     """`logical/actors/<id>`; its detail is null if there is no such actor."""
     asked = request.path_params["actor_id"]
-    return wrapped("Actor details fetched.", {"detail": actors(view, asked).get(asked)})
+    return wrapped("Actor details fetched.", {"detail": camel(actors(view, asked).get(asked))})
 
 
 def actors(view: View, actor_id: str | None = None, node_id: str | None = None) -> dict[str, dict[str, Any]]:
-    """Actors, or one of them, or those of a node, as the front end names their fields."""
+    """Actors, or one of them, or those that ever lived on a node, as the front end names their fields."""
     chosen, parameters = "TRUE", ()
     if actor_id is not None:
         chosen, parameters = "actor_id = ?", (actor_id,)
     elif node_id is not None:
-        chosen, parameters = "node_id = ?", (node_id,)
+        chosen, parameters = "list_contains(lived_on, ?)", (node_id,)
     rows = view.rows(
-        f"SELECT {', '.join(_FIELDS)} FROM ({ACTORS.relation(view.facts)}) WHERE {chosen} ORDER BY actor_id", parameters
+        f"SELECT {', '.join(_FIELDS)} FROM ({ACTORS.relation(view.facts)}) WHERE {chosen} ORDER BY actor_id",
+        parameters,
     )
     addresses = dict(view.rows("SELECT node_id, node_ip FROM nodes"))
     memory = _memory(view)
     living = polled_below(view, f"logical/actors#{actor_id or ''}")
     return {
-        row[0]: _actor(dict(zip(_FIELDS, row, strict=True)), addresses, memory, living.get("" if actor_id else row[0]))
+        row[0]: _actor(
+            dict(zip(_FIELDS, row, strict=True)), addresses, memory, living.get("" if actor_id else row[0])
+        )
         for row in rows
     }
 
 
-def _actor(row: dict[str, Any], addresses: dict[str, str], memory: dict[str, Any], living: Any) -> dict[str, Any]:
+def _actor(
+    row: dict[str, Any], addresses: dict[str, str], memory: dict[str, Any], living: Any
+) -> dict[str, Any]:
     """`living` is the actor's row when it was last polled alive; what the events say replaces its."""
     node_id, placement_group = row["node_id"], row["placement_group_id"]
     told = {

@@ -10,7 +10,7 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from server.ray.answers import Answer, wrapped
-from server.ray.camel import camel_name
+from server.ray.camel import camel, camel_name
 from server.ray.logical import actors
 from server.ray.nodes import NODES
 from server.ray.polls import data, parsed, polled, polled_below
@@ -66,7 +66,7 @@ def one_node(view: View, request: Request) -> Answer:
         return wrapped("Node details fetched.", {"detail": empty})
     detail = _node(view, told, {**(listed if isinstance(listed, dict) else {}), **known}, node_id)
     detail["raylet"].pop("coreWorkersStats", None)
-    detail["actors"] = actors(view, node_id=node_id)
+    detail["actors"] = camel(actors(view, node_id=node_id))
     detail["workers"] = known.get("workers") or []
     return wrapped("Node details fetched.", {"detail": detail})
 
@@ -76,7 +76,9 @@ def _summary(view: View) -> Answer:
     told = {row["node_id"]: row for row in _told(view)}
     summary = [
         _node(view, told.get(node_id), living.get(node_id), node_id)
-        for node_id in sorted({*told, *living}, key=lambda node_id: (not _is_head(told.get(node_id)), node_id))
+        for node_id in sorted(
+            {*told, *living}, key=lambda node_id: (not _is_head(told.get(node_id)), node_id)
+        )
     ]
     resources = data(polled(view, "nodes?view=summary")).get("nodeLogicalResources")
     return wrapped(

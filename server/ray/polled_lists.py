@@ -42,7 +42,7 @@ _RUNTIME_ENVS: Final = (
 
 def polled_rows(path: str, columns: tuple[Column, ...]) -> str:
     """SQL of the rows of a polled list, column by column."""
-    types = {Kind.INTEGER: "BIGINT", Kind.NUMBER: "DOUBLE", Kind.BOOLEAN: "BOOLEAN", Kind.JSON: "JSON"}
+    types = {Kind.INTEGER: "HUGEINT", Kind.NUMBER: "DOUBLE", Kind.BOOLEAN: "BOOLEAN", Kind.JSON: "JSON"}
     picked = ", ".join(
         f"try_cast(row ->{'' if column.kind is Kind.JSON else '>'} '$.{column.name}' AS "
         f"{types.get(column.kind, 'VARCHAR')}) AS {column.name}"
@@ -77,7 +77,8 @@ def never_polled(noun: Noun) -> Callable[[View], list[str] | None]:
 
     def warnings(view: View) -> list[str] | None:
         asked = view.rows(
-            "SELECT count(*) FROM polls WHERE path = ? AND status BETWEEN 200 AND 299", (f"api/v0/{noun.name}",)
+            "SELECT count(*) FROM polls WHERE path = ? AND status BETWEEN 200 AND 299",
+            (f"api/v0/{noun.name}",),
         )
         if asked[0][0]:
             return None
@@ -87,10 +88,11 @@ def never_polled(noun: Noun) -> Callable[[View], list[str] | None]:
     return warnings
 
 
-PLACEMENT_GROUPS: Final = Noun(
-    "placement_groups", _PLACEMENT_GROUPS, "placement_group_id", _placement_groups
-)
+PLACEMENT_GROUPS: Final = Noun("placement_groups", _PLACEMENT_GROUPS, "placement_group_id", _placement_groups)
 OBJECTS: Final = Noun("objects", _OBJECTS, "object_id", _objects)
 RUNTIME_ENVS: Final = Noun(
-    "runtime_envs", _RUNTIME_ENVS, "try_cast(creation_time_ms AS DOUBLE) DESC NULLS FIRST, node_id", _runtime_envs
+    "runtime_envs",
+    _RUNTIME_ENVS,
+    "try_cast(creation_time_ms AS DOUBLE) DESC NULLS FIRST, node_id",
+    _runtime_envs,
 )

@@ -4,13 +4,15 @@ from typing import Any
 
 import msgspec
 
+from server.ray.columns import REDACTED
 from server.view.view import View
 
 
 def polled(view: View, path: str) -> Any:
     """The newest good answer of a path as plain values, or None if there is none that can be read."""
     rows = view.rows(
-        "SELECT body FROM polls WHERE path = ? AND status BETWEEN 200 AND 299 ORDER BY seen_ns DESC LIMIT 1", (path,)
+        "SELECT body FROM polls WHERE path = ? AND status BETWEEN 200 AND 299 ORDER BY seen_ns DESC LIMIT 1",
+        (path,),
     )
     return parsed(rows[0][0]) if rows else None
 
@@ -26,11 +28,30 @@ def polled_below(view: View, prefix: str) -> dict[str, Any]:
 
 
 def parsed(body: str | None) -> Any:
-    """JSON text as plain values; None for what is not JSON."""
-    try:
-        return msgspec.json.decode(body) if body is not None else None
-    except msgspec.DecodeError:
+    """JSON text as plain values, those of environment variables redacted; None for what is not JSON."""
+    if body is None:
         return None
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return _without_values(value) if '"env_vars"' in body else value
+
+
+def _without_values(value: Any) -> Any:
+    """The collector masks them already; archives written by anything else are read as safely."""
+    match value:
+        case dict():
+            return {
+                name: dict.fromkeys(item, REDACTED)
+                if name == "env_vars" and isinstance(item, dict)
+                else _without_values(item)
+                for name, item in value.items()
+            }
+        case list():
+            return [_without_values(item) for item in value]
+        case _:
+            return value
 
 
 def data(answer: Any) -> dict[str, Any]:

@@ -58,7 +58,10 @@ def objects(view: View, request: Request) -> Answer:
     query = ListQuery(limit=MAX_LIMIT, filters=filters(request.query_params))
     sql, parameters = selection(view, OBJECTS, query)
     rows = view.rows(
-        "SELECT call_site, object_size, pid, ip, task_status, attempt_number, reference_type FROM (" + sql + ")", parameters
+        "SELECT call_site, object_size, pid, ip, task_status, attempt_number, reference_type FROM ("
+        + sql
+        + ")",
+        parameters,
     )
     sites: dict[str, list[tuple[Any, ...]]] = {}
     for site, *of_object in rows:

@@ -52,9 +52,10 @@ def relation(facts: SessionFacts) -> str:
     return f"""
         SELECT * REPLACE (
             coalesce(parent_task_id, '{NO_TASK}') AS parent_task_id,
+            coalesce(func_or_class_name, '') AS func_or_class_name,
             CASE WHEN state = 'FAILED' THEN error_type END AS error_type,
             CASE WHEN type = 'ACTOR_TASK' AND actor_repr_name <> '' AND name = func_or_class_name
-                THEN actor_repr_name || '.' || split_part(name, '.', -1) ELSE name END AS name)
+                THEN actor_repr_name || '.' || split_part(name, '.', -1) ELSE coalesce(name, '') END AS name)
         FROM ({closing.tasks(facts)})"""
 
 
@@ -82,9 +83,10 @@ def details(rows: str, columns: str, order: str) -> str:
                 coalesce(try_cast(label_selector AS JSON), '{{}}'::JSON) AS label_selector,
                 coalesce(try_cast(fallback_strategy AS JSON),
                     CASE WHEN type <> 'DRIVER_TASK' THEN '{NO_FALLBACK}'::JSON END) AS fallback_strategy,
-                CASE WHEN state = 'FAILED' THEN regexp_replace(error_message, '{ANSI}', '', 'g') END
+                CASE WHEN error_type IS NOT NULL
+                    THEN regexp_replace(coalesce(error_message, ''), '{ANSI}', '', 'g') END
                     AS error_message),
-                to_json({{'serialized_runtime_env': coalesce({redacted('runtime_env')}, '')}}) AS runtime_env_info,
+                to_json({{'serialized_runtime_env': coalesce({redacted("runtime_env")}, '')}}) AS runtime_env_info,
                 coalesce(spans.profiling_data, '{{}}'::JSON) AS profiling_data,
                 t_pending_args_avail // 1000000 AS creation_time_ms,
                 t_running // 1000000 AS start_time_ms,

@@ -32,7 +32,9 @@ def datasets(view: View, request: Request) -> Answer:
         return plain(known)
     rows = view.rows("SELECT body FROM exports WHERE kind = 'DATASET_METADATA' ORDER BY seen_ns")
     told = [parsed(row[0]) for row in rows]
-    return plain({"datasets": [_dataset(one) for one in told if isinstance(one, dict) and one.get("job_id") == job]})
+    return plain(
+        {"datasets": [_dataset(one) for one in told if isinstance(one, dict) and one.get("job_id") == job]}
+    )
 
 
 def train_runs(view: View, _request: Request) -> Answer:
