@@ -51,6 +51,7 @@ def record(folder: Path, archive: Path, say: Say) -> Recording:
     `folder` takes logs and temporary files, and must have a short name: Ray's sockets are in it. No process
     is left, however this ends.
     """
+    archive.mkdir(parents=True, exist_ok=True)
     family = Family(folder / "logs", clean_environment())
     try:
         return _live_and_die(family, folder, archive, say)
@@ -185,7 +186,7 @@ def _wait_until_open(server: Server, recording: Recording, alive: Callable[[], b
                 return
         except OSError as error:
             answer = str(error)
-        time.sleep(0.2)
+        time.sleep(0.5)
     how = f"did not open the session within {SERVER_SECONDS} s: {answer}" if alive() else "ended"
     raise DemoError("The server does not show the session.", f"It {how}. Of its log, {end_of(log)}", ADVICE)
 

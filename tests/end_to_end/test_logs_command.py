@@ -24,7 +24,7 @@ GcsClient(address=sys.argv[1]).internal_kv_put(b"dashboard", sys.argv[2].encode(
 
 @pytest.fixture(scope="module")
 def gcs_address(dead_session: Any) -> Iterator[str]:
-    """A living cluster on the address of the dead one's head, which is what `ray logs` asks for by default."""
+    """A living cluster on the dead head's address, since `ray logs` asks for that node by default."""
     gcs, client, dashboard, agent, events = free_ports(5)
     with tempfile.TemporaryDirectory(prefix="ray-logs-", dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
