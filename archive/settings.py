@@ -135,13 +135,13 @@ def _flags(settings: Sequence[Setting], arguments: Sequence[str]) -> tuple[dict[
                 waiting.pop()  # the unknown setting's value
             continue
         if not has_value:
-            if row.kind is BOOLEAN:
+            if waiting and not waiting[-1].startswith("--"):
+                value = waiting.pop()
+            elif row.kind is BOOLEAN:
                 value = "true"
-            elif not waiting or waiting[-1].startswith("--"):
+            else:
                 problems.append(f"{flag} has no value, so it is ignored. Give {row.kind.name} behind it.")
                 continue
-            else:
-                value = waiting.pop()
         earlier = given.get(row.name)
         given[row.name] = f"{earlier},{value}" if row.kind.many and earlier else value
     return given, problems

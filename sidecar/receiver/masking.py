@@ -22,6 +22,7 @@ _NAME_ENDS: Final = re.compile(_SPACE + rb":")
 _BRACKET: Final = re.compile(rb"[{}\[\]]")
 _ENDS: Final = re.compile(rb"(\\*)([\"'\n])")
 _REST_ENDS: Final = re.compile(rb"(\\+)(n)|(\\*)([\"\n])")
+_JSON: Final = re.compile(rb"\s*(?:\[\s*)?\{\s*\"")
 _DIGITS: Final = bytes.maketrans(b"0123456789", b"1111111111")
 _REMEMBERED: Final = 8
 
@@ -47,10 +48,9 @@ class Masker:
 
     def mask(self, data: bytes) -> bytes:
         """As `mask_equal_length`; the given object itself where there is nothing to hide."""
-        is_json = data.startswith((b"{", b"["))
         for mark in _MARKS:
             if mark in data:
-                data = self._mask(data, mark, is_json=is_json)
+                data = self._mask(data, mark, is_json=_looks_like_json(data))
         return data
 
     def _mask(self, data: bytes, mark: bytes, *, is_json: bool) -> bytes:
@@ -77,6 +77,10 @@ class Masker:
         if finished:
             self._known = [(raw, masked), *self._known[: _REMEMBERED - 1]]
         return raw, masked
+
+
+def _looks_like_json(data: bytes) -> bool:
+    return _JSON.match(data) is not None and data.rstrip().endswith((b"}", b"]"))
 
 
 class _Variables:
@@ -125,6 +129,8 @@ class _Variables:
         self._level = _level_of(len(opening[1]))
         end = self._end_of_string(opening.end(), opening[2])
         if end is None:
+            self._out += b"*" * len(opening[0])
+            self._at = opening.end()
             return False
         text = self._data[opening.end() : end - len(opening[0])]
         is_name = _NAME_ENDS.match(self._data, end) is not None

@@ -83,7 +83,7 @@ class Scanner:
             return len(piece)
         if not rest.startswith(b"["):
             self._state = State.NO_ARRAY
-            return 0
+            return len(piece) - len(rest)
         self._state = State.ARRAY
         self._depth = 1
         return len(piece) - len(rest) + 1
