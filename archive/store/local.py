@@ -82,7 +82,7 @@ class LocalStore:
             self._require_root()
             folder = self._path(prefix.removesuffix("/")) if prefix else self._root
             for name, is_folder in _entries(folder):
-                if is_folder:
+                if is_folder and (folder, name) != (self._root, f"{_INCOMING}/"):
                     yield name.removesuffix("/")
 
     def delete(self, keys: Iterable[str]) -> None:
