@@ -111,11 +111,10 @@ def _redirect_to(key: SessionKey, scope: Scope) -> Response:
 def _bar(view: View) -> Bar:
     facts = view.facts
     state = State(facts.state)
+    at = f"{utc(facts.ended_ms)} UTC"
     when = {
-        State.RUNNING: "as it is now",
-        State.ENDED: f"ended {utc(facts.ended_ms)} UTC",
-        State.LOST: f"last heard of {utc(facts.ended_ms)} UTC",
+        State.RUNNING: "shown as it was some seconds ago",
+        State.ENDED: f"{at} ({facts.reason})" if facts.reason else at,
+        State.LOST: f"last heard of {at}",
     }[state]
-    if facts.reason and state is State.ENDED:
-        when += f" ({facts.reason})"
     return Bar(view.key, state, when, view.gaps)

@@ -71,14 +71,14 @@ def read_frame(entry: FrameEntry, compressed: bytes) -> bytes:
     return data
 
 
-def fetch_footer(store: Store, info: ObjectInfo) -> Footer:
-    """The footer of the listed segment, mostly with one request.
+def fetch_footer(store: Store, info: ObjectInfo, *, first: int = _FIRST_SUFFIX) -> Footer:
+    """The footer of the listed segment, mostly with one request, for its last `first` bytes.
 
     Raises SegmentDamaged, also for a segment under another's name; FormatUnknown; StoreError (ObjectChanged
     when it was put again after the listing).
     """
-    length = _FIRST_SUFFIX
-    for _ in range(2):
+    length = first
+    for _ in range(3):
         suffix = store.get_suffix(info.key, length, if_match=info.etag)
         try:
             footer = footer_of(suffix.data, suffix.info.size)

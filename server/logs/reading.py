@@ -1,52 +1,70 @@
-"""A log's bytes on their way out, piece by piece: damage and gaps become marker lines, never silence."""
+"""A log's bytes on their way out, piece by piece: damage and gaps become marker lines, never silence.
+
+A place in a log is an offset in its stream, so that Ray's task log offsets fit.
+"""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from archive.errors import SegmentDamaged
-from server.logs.frames import Frames
-from server.logs.plan import Extent, Plan
+from archive.segment import Mark
+from archive.store.base import Store
+from archive.stream import Damage, Extents, Reader, Segment
 from server.logs.text import last_lines_start
 
 
-def marker(text: str, *, at_line_start: bool) -> bytes:
-    """A line that tells what is missing, where it is missing."""
-    return f"{'' if at_line_start else chr(10)}[ray history: {text}]\n".encode()
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a reader has to be told at an offset."""
+
+    offset: int
+    text: str
 
 
 class LogReader:
-    """One log, as it was planned. Every method may raise ObjectChanged (plan again) and StoreError."""
+    """One log. Every method may raise ObjectChanged, which a newer listing cures, and StoreError."""
 
-    def __init__(self, plan: Plan, frames: Frames) -> None:
-        self.plan = plan
-        self._frames = frames
+    def __init__(self, store: Store, stream: str, segments: list[Segment], torn: str = "") -> None:
+        self._reader = Reader(store)
+        self._extents = self._reader.open(stream, segments)
+        self._notes = notes(self._extents, torn)
+
+    @property
+    def begin(self) -> int:
+        """Where the text begins: at 0, or at the newest content of a file that Ray writes anew each time."""
+        rewritten = [mark.offset for mark in self._extents.marks if mark.kind == "rewritten"]
+        return min(max(rewritten, default=0), self.end)
+
+    @property
+    def end(self) -> int:
+        """The offset behind the last byte."""
+        return self._extents.end
 
     def parts(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-        """The bytes [start, end) in pieces of at most 1 MiB, each with the offset behind it.
+        """The bytes [start, end) in pieces, each with the offset behind it.
 
         Whatever is missing there is told by a marker line at its place.
         """
-        notes = [note for note in self.plan.notes if start <= note.offset <= end]
+        damage: list[Damage] = []
+        waiting = [note for note in self._notes if start <= note.offset <= end]
         at_line_start = True
-        for extent, data in self._frames.read_all(_cut(self.plan.extents, start, end)):
-            place = extent.start
-            while notes and notes[0].offset < extent.end:
-                note = notes.pop(0)
-                if note.offset > place and isinstance(data, bytes):
-                    before = data[place - extent.start : note.offset - extent.start]
+        for begin, data in self._reader.read(self._extents, start, end - start, damaged=damage.append):
+            place, behind = begin, begin + len(data)
+            waiting += [_told(one) for one in damage]
+            waiting.sort(key=lambda note: note.offset)
+            damage.clear()
+            while waiting and waiting[0].offset < behind:
+                note = waiting.pop(0)
+                if note.offset > place:
+                    yield note.offset, data[place - begin : note.offset - begin]
+                    at_line_start = data[note.offset - begin - 1 : note.offset - begin] == b"\n"
                     place = note.offset
-                    yield place, before
-                    at_line_start = before.endswith(b"\n")
-                yield place, marker(note.text, at_line_start=at_line_start)
+                yield place, _marker(note, at_line_start=at_line_start)
                 at_line_start = True
-            if isinstance(data, SegmentDamaged):
-                text = f"{extent.end - extent.start:,} bytes can't be read: {data}"
-                yield extent.end, marker(text, at_line_start=at_line_start)
-                at_line_start = True
-            elif rest := data[place - extent.start :]:
-                yield extent.end, rest
-                at_line_start = rest.endswith(b"\n")
-        for note in notes:
-            yield end, marker(note.text, at_line_start=at_line_start)
+            if place < behind:
+                yield behind, data[place - begin :]
+                at_line_start = data.endswith(b"\n")
+        for note in waiting + [_told(one) for one in damage]:
+            yield end, _marker(note, at_line_start=at_line_start)
             at_line_start = True
 
     def last_lines(self, lines: int, start: int, end: int) -> int:
@@ -54,19 +72,40 @@ class LogReader:
         return last_lines_start(self._backwards(start, end), lines, start, end)
 
     def _backwards(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-        for extent in reversed(_cut(self.plan.extents, start, end)):
-            for _, data in self._frames.read_all([extent]):
-                if not isinstance(data, SegmentDamaged):
-                    yield extent.start, data
+        for piece in reversed(self._extents.pieces):
+            begin, stop = max(piece.offset, start), min(piece.end, end)
+            if begin < stop:
+                yield from self._reader.read(self._extents, begin, stop - begin, damaged=lambda _: None)
 
 
-def _cut(extents: tuple[Extent, ...], start: int, end: int) -> list[Extent]:
-    """The extents of [start, end), the outermost shortened."""
-    found = []
-    for extent in extents:
-        begin, stop = max(extent.start, start), min(extent.end, end)
-        if begin < stop:
-            found.append(
-                Extent(begin, stop, extent.skip + begin - extent.start, extent.entry, extent.segment)
+def notes(extents: Extents, torn: str) -> list[Note]:
+    """What is to be told of a log beside its bytes, in order. `torn`: why there may be more of it."""
+    told = [Note(mark.offset, text) for mark in extents.marks if (text := _sentence(mark))]
+    told += [Note(damage.offset, f"segments differ here: {damage.detail}") for damage in extents.damage]
+    told += [Note(extents.end, f"there may be more: {torn}")] if torn else []
+    return sorted(told, key=lambda note: note.offset)
+
+
+def _sentence(mark: Mark) -> str:
+    amount = f"{mark.size:,} bytes" if mark.size else "some bytes"
+    detail = f": {mark.detail}" if mark.detail else ""
+    match mark.kind:
+        case "gap":
+            return f"{amount} are missing here{detail}"
+        case "truncated":
+            return f"the file was cut here{detail}" + (
+                f"; {amount} were not read before" if mark.size else ""
             )
-    return found
+        case "continues":
+            return f"this log began on the node {mark.detail}"
+        case "rewritten":
+            return ""
+
+
+def _told(damage: Damage) -> Note:
+    return Note(damage.offset, f"{damage.size:,} bytes can't be read: {damage.detail}")
+
+
+def _marker(note: Note, *, at_line_start: bool) -> bytes:
+    """A line of its own that tells what is missing where it stands."""
+    return f"{'' if at_line_start else chr(10)}[ray history: {note.text}]\n".encode()

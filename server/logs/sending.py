@@ -32,16 +32,16 @@ class Sending:
 
     @classmethod
     def _of(cls, logs: SessionLogs, found: Whereabouts, lines: int) -> "Sending":
-        plan = logs.plan(found.node_id, found.path)
-        if plan is None:
+        reader = logs.reader(found.node_id, found.path)
+        if reader is None:
             node = logs.node(found.node_id)
             folder = node.logs_folder if node is not None else "logs"
             troubles = (
                 f" It may lie in what can't be read: {node.troubles[0]}." if node and node.troubles else ""
             )
             raise LogMissing(f"A file is not found at: {folder}/{found.path}{troubles}")
-        start = max(plan.begin, plan.offset_in_file(found.start)) if found.start else plan.begin
-        end = plan.end if found.end is None else min(plan.end, plan.offset_in_file(found.end))
+        start = max(reader.begin, found.start)
+        end = reader.end if found.end is None else min(reader.end, found.end)
         if lines != ALL_LINES:
             start = max(start, logs.last_lines(found.node_id, found.path, lines, (start, end)))
         return cls(logs, found.node_id, found.path, start, end)
@@ -75,8 +75,8 @@ class Follow:
             async for piece in sending.bytes():
                 yield piece
             place = max(sending.end, sending.start)
-            plan = await asyncio.to_thread(sending.logs.plan, sending.node_id, sending.path)
-            end = plan.end if plan is not None else place
+            reader = await asyncio.to_thread(sending.logs.reader, sending.node_id, sending.path)
+            end = reader.end if reader is not None else place
             if end <= place:
                 if not goes_on:
                     return

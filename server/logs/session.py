@@ -3,34 +3,31 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from archive.errors import NameInvalid, ObjectChanged
+from archive.errors import NameInvalid, ObjectChanged, TransientStoreError
 from archive.layout import SessionKey, segments_prefix
 from archive.store.base import Store
-from server.logs.footers import Indexed, NodeFooters
-from server.logs.frames import Frames
+from server.logs.footers import NodeFooters
+from server.logs.listing import stream_of
 from server.logs.node import NodeLogs
-from server.logs.plan import Plan
 from server.logs.reading import LogReader
 
 _KEPT_SESSIONS: Final = 32
 _READERS: Final = 16
 _FRESH_SECONDS: Final = 1.0
-_COMPARED: Final = 4 << 10
 _TRIES: Final = 4
 
 
 class SessionLogs:
     """One session's nodes and logs, at most a second old. Methods raise StoreError."""
 
-    def __init__(self, store: Store, key: SessionKey, readers: ThreadPoolExecutor, frames: Frames) -> None:
+    def __init__(self, store: Store, key: SessionKey, readers: ThreadPoolExecutor) -> None:
         self._store = store
         self._key = key
         self._readers = readers
-        self._frames = frames
         self._lock = threading.Lock()
         self._footers: dict[str, NodeFooters] = {}
         self._nodes: dict[str, tuple[float, int, NodeLogs]] = {}
@@ -52,19 +49,27 @@ class SessionLogs:
         found = [node for node in self.nodes() if node.facts.get("node_ip") == node_ip]
         return max(found, key=lambda node: node.seen_ms).node_id if found else None
 
-    def plan(self, node_id: str, path: str) -> Plan | None:
-        """Where a log's bytes lie; None if there is no such log."""
-        node = self.node(node_id)
-        return None if node is None else node.plan(path)
+    def reader(self, node_id: str, path: str) -> LogReader | None:
+        """A log, ready to be read; None if there is no such log."""
+        for _ in range(_TRIES):
+            node = self.node(node_id)
+            holders = node.holders(path) if node is not None else []
+            if node is None or not holders:
+                return None
+            try:
+                return LogReader(self._store, stream_of(path), holders, node.torn)
+            except ObjectChanged:  # two origins were compared, and one of them was put again
+                self._forget(node_id)
+        raise TransientStoreError(f"the log {path!r} is written faster than it can be read")
 
     def last_lines(self, node_id: str, path: str, lines: int, span: tuple[int, int]) -> int:
         """Where the last `lines` lines of the bytes `span` of a log begin."""
         for _ in range(_TRIES):
-            plan = self.plan(node_id, path)
-            if plan is None:
+            reader = self.reader(node_id, path)
+            if reader is None:
                 break
             try:
-                return LogReader(plan, self._frames).last_lines(lines, *span)
+                return reader.last_lines(lines, *span)
             except ObjectChanged:
                 self._forget(node_id)
         return span[0]
@@ -72,9 +77,9 @@ class SessionLogs:
     def read(self, node_id: str, path: str, start: int, end: int) -> Iterator[bytes]:
         """The bytes [start, end) of a log, in pieces; a segment that is put again meanwhile is met calmly."""
         place, tries = start, _TRIES
-        while plan := self.plan(node_id, path):
+        while reader := self.reader(node_id, path):
             try:
-                for behind, piece in LogReader(plan, self._frames).parts(place, end):
+                for behind, piece in reader.parts(place, end):
                     yield piece
                     place, tries = behind, _TRIES
             except ObjectChanged:
@@ -101,30 +106,18 @@ class SessionLogs:
             except NameInvalid:
                 return None
         version, segments = footers.refresh()
-        if not segments:
+        fresh = known[2] if known and known[1] == version else NodeLogs(node_id, segments)
+        if not fresh.segments:
             return None
-        fresh = known[2] if known is not None and known[1] == version else self._node(node_id, segments)
         with self._lock:
             self._footers[node_id] = footers
             self._nodes[node_id] = (time.monotonic(), version, fresh)
         return fresh
 
-    def _node(self, node_id: str, segments: Mapping[str, Indexed]) -> NodeLogs:
-        return NodeLogs(node_id, segments, self._same_beginning, self._own)
-
     def _with_stand_in(self, node: NodeLogs) -> NodeLogs:
         """A node together with what was kept under a stand-in's id before the node's own was known."""
         stand_in = self._own(node.facts.get("stands_in_for", ""))
         return node if stand_in is None else node.joined_with(stand_in)
-
-    def _same_beginning(self, older: Plan, younger: Plan) -> bool:
-        """Whether two texts begin with the same bytes, as far as both go and a first look tells."""
-        length = min(_COMPARED, older.end - older.begin, younger.end - younger.begin)
-        return length > 0 and self._beginning(older, length) == self._beginning(younger, length)
-
-    def _beginning(self, plan: Plan, length: int) -> bytes:
-        reader = LogReader(plan, self._frames)
-        return b"".join(piece for _, piece in reader.parts(plan.begin, plan.begin + length))
 
 
 class LogShelf:
@@ -132,7 +125,6 @@ class LogShelf:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._frames = Frames(store)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="footers")
         self._lock = threading.Lock()
         self._kept: OrderedDict[SessionKey, SessionLogs] = OrderedDict()
@@ -140,7 +132,7 @@ class LogShelf:
     def logs(self, key: SessionKey) -> SessionLogs:
         """One session's logs; nothing is read yet."""
         with self._lock:
-            logs = self._kept.pop(key, None) or SessionLogs(self._store, key, self._readers, self._frames)
+            logs = self._kept.pop(key, None) or SessionLogs(self._store, key, self._readers)
             self._kept[key] = logs
             while len(self._kept) > _KEPT_SESSIONS:
                 self._kept.popitem(last=False)
