@@ -14,10 +14,10 @@ from server.fold.events import (
     NodeLifecycle,
     WorkerDefinition,
     WorkerLifecycle,
+    raw_text,
 )
 from server.fold.ids import hex_id
 from server.fold.tables import stamped
-from server.fold.task_events import raw_text
 from server.fold.times import ZERO_TIMES, ns_of
 
 HEAD_RESOURCE: Final = "node:__internal_head__"

@@ -11,7 +11,6 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-
 NOTHING: Final = Raw(b"")
 
 
@@ -253,6 +252,11 @@ _MAPS: Final = frozenset(
     }
 )
 """Fields whose keys are the user's words, not field names."""
+
+
+def raw_text(raw: Raw) -> str | None:
+    """The JSON text as it stood in the event; None for what was absent."""
+    return bytes(raw).decode() or None
 
 
 def respelled(line: bytes) -> bytes:

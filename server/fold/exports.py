@@ -7,33 +7,29 @@ Source: `export_*_pb2` and `ray._private.event.export_event_logger`.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
 
+from server.fold.attempts import Attempts, put_all
 from server.fold.batch import Batch, Gathered
 from server.fold.cluster_events import HEAD_RESOURCE, actor_transition, readable
-from server.fold.events import (
-    Slices,
-    TaskError,
-    TaskLifecycle,
-    TaskLog,
-    TaskProfile,
-)
+from server.fold.events import Slices, TaskProfile
 from server.fold.ids import hex_id
+from server.fold.profile import profiles
 from server.fold.tables import stamped
-from server.fold.task_events import lifecycles, profiles
 from server.fold.times import plausible
 from server.view.schema import TASK_STATES
 
 TASK_KIND: Final = "EXPORT_TASK"
 
 
-def observe_exports(lines: Iterator[tuple[int, bytes]], gathered: Gathered) -> Iterator[Batch]:
+def observe_exports(
+    lines: Iterator[tuple[int, bytes]], attempts: Attempts, gathered: Gathered
+) -> Batch | None:
     """Lines of one export file with their offsets."""
-    found = _Tasks()
+    profiled: list[tuple[str, TaskProfile]] = []
     for place, line in lines:
         record = _record(line, gathered)
         if record is None:
@@ -42,28 +38,15 @@ def observe_exports(lines: Iterator[tuple[int, bytes]], gathered: Gathered) -> I
         ns = plausible(seconds * 1_000_000_000)
         if ns is None:
             gathered.fault("absurd timestamp", kind)
-            continue
-        if kind == TASK_KIND:
-            _task(data, ns, event_id, found, gathered)
+        elif kind == TASK_KIND:
+            _task(data, ns, attempts, gathered)
+            if profile := _profile(data):
+                profiled.append((event_id, profile))
         elif kind in _OBSERVERS:
             _OBSERVERS[kind](data, ns, place, gathered)
         else:
             _other(kind, data, ns, place, gathered)
-    if found.changed:
-        batch = lifecycles(found.changed, found.times, gathered)
-        yield Batch(batch.table, {**batch.columns, **_columns(found.state_times)})
-    if found.profiled:
-        yield profiles(found.profiled, gathered)
-
-
-@dataclass(slots=True)
-class _Tasks:
-    """What EXPORT_TASK lines said; the first three go side by side."""
-
-    changed: list[TaskLifecycle] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
-    state_times: list[dict[str, int]] = field(default_factory=list)
-    profiled: list[tuple[str, TaskProfile]] = field(default_factory=list)
+    return profiles(profiled, gathered) if profiled else None
 
 
 def _record(line: bytes, gathered: Gathered) -> tuple[str, dict[str, Any], int, str] | None:
@@ -80,54 +63,50 @@ def _record(line: bytes, gathered: Gathered) -> tuple[str, dict[str, Any], int, 
         return None
 
 
-def _task(data: dict[str, Any], ns: int, event_id: str, found: _Tasks, gathered: Gathered) -> None:
-    """`EXPORT_TASK`: definition, states and profile events of one attempt, whichever are known by then."""
-    task_id, attempt, job_id = (
-        data.get("task_id") or "",
-        int(data.get("attempt_number") or 0),
-        data.get("job_id") or "",
-    )
+def _task(data: dict[str, Any], ns: int, attempts: Attempts, gathered: Gathered) -> None:
+    """`EXPORT_TASK`: definition and states of one attempt, whichever are known by then."""
+    task_id = data.get("task_id") or ""
     if hex_id(task_id) is None:
         gathered.fault("missing id", TASK_KIND)
         return
+    row = attempts.row(task_id, int(data.get("attempt_number") or 0))
+    said = {"job_id": data.get("job_id")}
     if info := data.get("task_info"):
-        _task_definition(info, task_id, attempt, job_id, gathered)
-    if slices := data.get("profile_events"):
-        pieces = [
-            {
-                "startTime": piece.get("start_time"),
-                "endTime": piece.get("end_time"),
-                "eventName": piece.get("event_name"),
-                "extraData": piece.get("extra_data"),
-            }
-            for piece in slices.get("events", ())
-        ]
-        place = Slices(
-            slices.get("component_type", ""),
-            slices.get("component_id", ""),
-            slices.get("node_ip_address", ""),
-            Raw(msgspec.json.encode(pieces)),
-        )
-        found.profiled.append((event_id, TaskProfile(task_id, attempt, job_id, place)))
+        said |= _task_definition(info)
     updates = data.get("state_updates") or {}
-    error, log = updates.get("error_info"), updates.get("task_log_info")
-    found.changed.append(
-        TaskLifecycle(
-            task_id,
-            [],
-            job_id,
-            attempt,
-            updates.get("node_id") or "",
-            updates.get("worker_id") or "",
-            int(updates.get("worker_pid") or 0),
-            TaskError(error.get("error_type", ""), error.get("error_message", "")) if error else None,
-            TaskLog(**_log(log)) if log else None,
-            updates.get("actor_repr_name") or "",
-            updates.get("is_debugger_paused"),
-        )
+    said |= {name: updates.get(name) for name in ("node_id", "worker_id", "actor_repr_name")}
+    said["worker_pid"] = int(updates.get("worker_pid") or 0) or None
+    if error := updates.get("error_info"):
+        said["error"] = stamped(ns, error.get("error_type") or "", error.get("error_message") or "")
+    if log := updates.get("task_log_info"):
+        said |= _log(log)
+    if (paused := updates.get("is_debugger_paused")) is not None:
+        said["paused"] = stamped(ns, "true" if paused else "false")
+    said |= _states(updates.get("state_ts_ns") or {}, gathered)
+    put_all(row, said)
+
+
+def _profile(data: dict[str, Any]) -> TaskProfile | None:
+    slices = data.get("profile_events")
+    if not slices:
+        return None
+    pieces = [
+        {
+            "startTime": piece.get("start_time"),
+            "endTime": piece.get("end_time"),
+            "eventName": piece.get("event_name"),
+            "extraData": piece.get("extra_data"),
+        }
+        for piece in slices.get("events") or ()
+    ]
+    place = Slices(
+        slices.get("component_type") or "",
+        slices.get("component_id") or "",
+        slices.get("node_ip_address") or "",
+        Raw(msgspec.json.encode(pieces)),
     )
-    found.times.append(ns)
-    found.state_times.append(_states(updates.get("state_ts_ns") or {}, gathered))
+    task_id, job_id = data.get("task_id") or "", data.get("job_id") or ""
+    return TaskProfile(task_id, int(data.get("attempt_number") or 0), job_id, place)
 
 
 def _states(times: dict[str, Any], gathered: Gathered) -> dict[str, int]:
@@ -144,16 +123,11 @@ def _states(times: dict[str, Any], gathered: Gathered) -> dict[str, int]:
     return result
 
 
-def _columns(rows: list[dict[str, int]]) -> dict[str, list[int | None]]:
-    names = {name for row in rows for name in row}
-    return {name: [row.get(name) for row in rows] for name in sorted(names)}
-
-
 def _log(log: dict[str, Any]) -> dict[str, Any]:
-    """Files print unset offsets as 0: an end of 0 is none, and so is a start in a line that only knows the end."""
+    """Files print unset offsets as 0: an end of 0 is none, and so is a start in a line that knows the end only."""
     known: dict[str, Any] = {}
     for name in ("stdout", "stderr"):
-        known[f"{name}_file"] = log.get(f"{name}_file") or ""
+        known[f"{name}_file"] = log.get(f"{name}_file")
         if log.get(f"{name}_file"):
             known[f"{name}_start"] = int(log.get(f"{name}_start") or 0)
         if log.get(f"{name}_end"):
@@ -161,32 +135,22 @@ def _log(log: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
-def _task_definition(
-    info: dict[str, Any], task_id: str, attempt: int, job_id: str, gathered: Gathered
-) -> None:
-    known = hex_id(task_id) or ""
-    environment = info.get("runtime_env_info") or {}
+def _task_definition(info: dict[str, Any]) -> dict[str, Any]:
     function = info.get("func_or_class_name") or ""
-    gathered.add(
-        "tasks",
-        {
-            "task_id": known,
-            "attempt_number": attempt,
-            "defined": True,
-            "job_id": hex_id(job_id),
-            "actor_id": hex_id(info.get("actor_id") or ""),
-            "type": info.get("type"),
-            "name": info.get("name") or function.rpartition(".")[2],
-            "func_or_class_name": function,
-            "parent_task_id": hex_id(info.get("parent_task_id") or ""),
-            "placement_group_id": hex_id(info.get("placement_group_id") or ""),
-            "language": info.get("language"),
-            "required_resources": json_text(info.get("required_resources")),
-            "runtime_env": environment.get("serialized_runtime_env"),
-            "label_selector": json_text(info.get("label_selector")),
-            "call_site": info.get("call_site"),
-        },
-    )
+    return {
+        "defined": True,
+        "actor_id": info.get("actor_id"),
+        "type": info.get("type"),
+        "name": info.get("name") or function.rpartition(".")[2],
+        "func_or_class_name": function,
+        "parent_task_id": info.get("parent_task_id"),
+        "placement_group_id": info.get("placement_group_id"),
+        "language": info.get("language"),
+        "required_resources": json_text(info.get("required_resources")),
+        "runtime_env": (info.get("runtime_env_info") or {}).get("serialized_runtime_env"),
+        "label_selector": json_text(info.get("label_selector")),
+        "call_site": info.get("call_site"),
+    }
 
 
 def json_text(value: Any) -> str | None:

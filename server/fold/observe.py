@@ -1,52 +1,38 @@
 """Lines of each stream, observed: which table a line feeds, and what is counted when it can't be read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from server.fold import cluster_events as cluster
-from server.fold import task_events as tasks
+from server.fold.attempts import Attempts
 from server.fold.batch import Batch, Gathered
-from server.fold.events import (
-    Event,
-    TaskDefinition,
-    TaskLifecycle,
-    TaskProfile,
-    decode_event,
-    decode_events,
-    respelled,
-)
-from server.fold.times import ns_of
+from server.fold.events import Event, TaskProfile, decode_event, decode_events, respelled
+from server.fold.profile import profiles
 
 SNAKE_MARK: Final = b'"event_type"'
 
 
-def observe_events(lines: bytes, gathered: Gathered) -> Iterator[Batch]:
+def observe_events(lines: bytes, attempts: Attempts, gathered: Gathered) -> Batch | None:
     """Lines of `events` or `events.profile`: whole ones, any order, any types."""
-    defined: list[TaskDefinition] = []
-    changed: list[TaskLifecycle] = []
-    times: list[int] = []
     profiled: list[tuple[str, TaskProfile]] = []
     for event in decoded(lines, gathered):
         if (lifecycle := event.task_lifecycle_event) is not None:
             if lifecycle.task_id:
-                changed.append(lifecycle)
-                times.append(ns_of(event.timestamp) or 0)
+                attempts.change(lifecycle, event.timestamp, gathered)
             else:
                 gathered.fault("missing id", event.event_type)
         elif (definition := event.task_definition_event or event.actor_task_definition_event) is not None:
-            defined.append(definition)
+            if definition.task_id:
+                attempts.define(definition)
+            else:
+                gathered.fault("missing id", event.event_type)
         elif (profile := event.task_profile_events) is not None:
             profiled.append((event.event_id, profile))
         else:
             _observe_rest(event, gathered)
-    if defined:
-        yield tasks.definitions(defined, gathered)
-    if changed:
-        yield tasks.lifecycles(changed, times, gathered)
-    if profiled:
-        yield tasks.profiles(profiled, gathered)
+    return profiles(profiled, gathered) if profiled else None
 
 
 def decoded(lines: bytes, gathered: Gathered) -> list[Event]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from server.fold.batch import Batch
-from server.fold.tables import TABLES
+from server.fold.tables import LAZY, TABLES
 
 ROWS_A_GROUP: Final = 32_768
 _TYPES: Final = {
@@ -22,6 +22,13 @@ _TYPES: Final = {
     "BOOLEAN": pa.bool_(),
     "DOUBLE": pa.float64(),
 }
+_REPEATING: Final = frozenset(
+    name
+    for columns in TABLES.values()
+    for name, column in columns.items()
+    if column.type == "VARCHAR" and name not in {"task_id", "event_id", "error", "slices"}
+)
+"""Columns whose values come again and again."""
 _SMALLEST: Final = {"BIGINT": -(2**63), "INTEGER": -(2**31)}
 _LARGEST: Final = {"BIGINT": 2**63 - 1, "INTEGER": 2**31 - 1}
 
@@ -64,11 +71,25 @@ class PartWriter:
             return
         if shape not in self._writers:
             path = self._folder / f"{self._prefix}-{shape[0]}-{len(self._writers)}.parquet"
-            self._writers[shape] = path, pq.ParquetWriter(path, batches[0].schema, compression="zstd")
+            self._writers[shape] = path, _writer(path, shape[0], batches[0].schema)
         self._writers[shape][1].write_table(pa.Table.from_batches(batches))
 
 
-def _array(values: Sequence[Any], kind: str) -> pa.Array:
+def _writer(path: Path, table: str, schema: pa.Schema) -> pq.ParquetWriter:
+    """Files of lazy tables last; the others are merged and gone within seconds."""
+    lasting = table in LAZY
+    return pq.ParquetWriter(
+        path,
+        schema,
+        compression="zstd" if lasting else "snappy",
+        use_dictionary=[name for name in schema.names if name in _REPEATING],
+        write_statistics=lasting,
+    )
+
+
+def _array(values: Any, kind: str) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values
     if kind == "VARCHAR":
         return pa.array([value or None for value in values], _TYPES[kind])
     try:

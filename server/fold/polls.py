@@ -12,9 +12,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from server.fold.batch import Gathered
-from server.fold.events import NOTHING
+from server.fold.events import NOTHING, raw_text
 from server.fold.tables import stamped
-from server.fold.task_events import raw_text
 from server.fold.times import plausible
 
 ACTORS_PATH: Final = "logical/actors"

@@ -4,7 +4,7 @@ Runs are what fold processes work on, side by side and in any order. A damaged s
 others fold.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from archive.errors import ArchiveError, FormatError, SuffixTooShort, TransientS
 from archive.layout import SegmentName
 from archive.segment import Facts, Footer, FrameEntry, footer_of, read_frame
 from archive.store.base import ObjectInfo, Store
+from server.fold.attempts import MOST_ROWS, Attempts
 from server.fold.batch import Batch, Gathered
 from server.fold.exports import observe_cluster_events, observe_exports
 from server.fold.lines import Fragment, LineStream, numbered
@@ -80,6 +81,7 @@ class Fold:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._writer = PartWriter(run.folder, run.prefix)
+        self._attempts = Attempts()
         self._streams: dict[StreamKey, LineStream] = {}
         self._lasting: dict[StreamKey, list[Fragment]] = {}
         self.result = RunResult()
@@ -97,6 +99,7 @@ class Fold:
                 read = self._fold_segment(info, done.result())
                 self.result.segments.append(read)
                 yield read
+        self._finish_attempts()
         self.result.files = self._writer.close()
         self.result.edges = {key: stream.fragments() for key, stream in self._streams.items()}
         self.result.lasting = self.result.edges | self._lasting
@@ -157,18 +160,33 @@ class Fold:
         if stream is None:
             stream = self._streams[key] = LineStream()
         start, lines = stream.feed(entry.start, data, begins=begins)
-        for batch in observe(entry.stream, start, lines, gathered):
-            self._writer.add(batch)
+        self._take(entry.stream, start, lines, gathered)
 
     def _fold_joined(self) -> None:
         for (node_id, origin, stream), fragment in self._run.lines:
             gathered = Gathered()
-            data = fragment.data
-            if not fragment.begins:
-                gathered = Gathered()
-            for batch in observe(stream, fragment.start, data, gathered):
-                self._writer.add(batch)
+            self._take(stream, fragment.start, fragment.data, gathered)
             self._write(gathered, node_id, origin, f"{origin}-{stream}@{fragment.start}")
+
+    def _take(self, stream: str, start: int, lines: bytes, gathered: Gathered) -> None:
+        batch = observe(stream, start, lines, self._attempts, gathered)
+        if batch is not None:
+            self._writer.add(batch)
+        if len(self._attempts) >= MOST_ROWS:
+            self._take_attempts(gathered)
+
+    def _take_attempts(self, gathered: Gathered) -> None:
+        batch = self._attempts.taken(gathered)
+        if batch is not None:
+            self._writer.add(batch)
+
+    def _finish_attempts(self) -> None:
+        gathered = Gathered()
+        self._take_attempts(gathered)
+        if gathered.faults:
+            first = SegmentName.parse(self._run.segments[0].key) if self._run.segments else None
+            node_id, origin = (first.node_id, str(first.origin)) if first else ("-", "-")
+            self._write(gathered, node_id, origin, f"{self._run.prefix} of {origin}")
 
     def _write(self, gathered: Gathered, node_id: str, origin: str, source: str) -> None:
         for (reason, detail), amount in gathered.faults.items():
@@ -187,21 +205,21 @@ class Fold:
             self._writer.add_rows(table, rows)
 
 
-def observe(stream: str, start: int, lines: bytes, gathered: Gathered) -> Iterable[Batch]:
-    """What whole lines of one stream say."""
+def observe(stream: str, start: int, lines: bytes, attempts: Attempts, gathered: Gathered) -> Batch | None:
+    """What whole lines of one stream say: of tasks into `attempts`, of the rest into `gathered` or a batch."""
     if not lines:
-        return ()
+        return None
     if stream.startswith("events"):
-        return observe_events(lines, gathered)
+        return observe_events(lines, attempts, gathered)
     if stream.startswith("exports/"):
-        return observe_exports(numbered(start, lines), gathered)
+        return observe_exports(numbered(start, lines), attempts, gathered)
     if stream == "polls":
         observe_polls(numbered(start, lines), gathered)
     elif stream == "stats":
         observe_stats(numbered(start, lines), gathered)
     else:
         observe_cluster_events(numbered(start, lines), gathered)
-    return ()
+    return None
 
 
 def read_segment(store: Store, info: ObjectInfo) -> tuple[Footer, list[tuple[FrameEntry, bytes]]]:

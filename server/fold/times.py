@@ -27,6 +27,12 @@ def ns_of(text: str) -> int | None:
     return plausible(ns)
 
 
+@lru_cache(maxsize=65536)
+def second_is_known(text: str) -> bool:
+    """Whether text of 19 characters is a second between 2000 and 2100. Sessions have few, so it is mostly cached."""
+    return ns_of(f"{text}Z") is not None
+
+
 def plausible(ns: int) -> int | None:
     """The time, unless it can't be one of a Ray session."""
     return ns if EARLIEST_NS <= ns < LATEST_NS else None

@@ -16,10 +16,7 @@ ROWS_A_GROUP: Final = 16_384
 
 
 def merge_files(files: Mapping[str, Sequence[Path]], folder: Path) -> dict[str, list[Path]]:
-    """One file for each table that has any, in `folder`; lazy tables keep theirs until they are many.
-
-    Rows are written in order of their keys, so that pages and single rows are found without reading everything.
-    """
+    """One file for each table that has any, in `folder`; lazy tables keep theirs until they are many."""
     result: dict[str, list[Path]] = {}
     with connect(MEMORY) as database:
         database.execute(f"SET temp_directory = {quoted(str(folder))}")
@@ -33,8 +30,7 @@ def merge_files(files: Mapping[str, Sequence[Path]], folder: Path) -> dict[str, 
 
 def _merge(database: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path], folder: Path) -> Path:
     target = folder / f"merged-{table}.parquet"
-    keys = [name for name, column in TABLES[table].items() if column.merge is Merge.KEY]
-    query = f"{merged(table, files)} ORDER BY {', '.join(keys)}"
+    query = merged(table, files)
     database.execute(
         f"COPY ({query}) TO {quoted(str(target))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROWS_A_GROUP})"
     )

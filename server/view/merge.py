@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from server.fold.tables import TABLES, Merge
+from server.fold.tables import TABLES, Column, Merge
+
+LARGE: Final = frozenset({"tasks"})
+"""Tables of many rows, whose keys are never absent."""
 
 
 def quoted(text: str) -> str:
@@ -27,14 +30,23 @@ def empty(table: str) -> str:
 def merged(table: str, files: Sequence[Path]) -> str:
     """The query that merges a table's files: one row a key."""
     columns = TABLES[table]
-    keys = [name for name, column in columns.items() if column.merge is Merge.KEY]
-    rest = [
-        f"{'min' if column.merge is Merge.MIN else 'max'}({name}) AS {name}"
-        for name, column in columns.items()
-        if column.merge is not Merge.KEY
-    ]
+    keys = ", ".join(name for name, column in columns.items() if column.merge is Merge.KEY)
+    together = ", ".join(_together(name, column) for name, column in columns.items())
     rows = f"({empty(table)} UNION ALL BY NAME SELECT * FROM {source(files)})"
-    return f"SELECT {', '.join([*keys, *rest])} FROM {rows} GROUP BY {', '.join(keys)}"
+    if table not in LARGE:
+        return f"SELECT {together} FROM {rows} GROUP BY {keys}"
+    # Most keys come once, and putting together what stands alone would be most of the work.
+    return (
+        f"WITH several AS MATERIALIZED (SELECT {keys} FROM {rows} GROUP BY {keys} HAVING count(*) > 1) "
+        f"SELECT {', '.join(columns)} FROM {rows} ANTI JOIN several USING ({keys}) UNION ALL "
+        f"SELECT {together} FROM {rows} SEMI JOIN several USING ({keys}) GROUP BY {keys}"
+    )
+
+
+def _together(name: str, column: Column) -> str:
+    if column.merge is Merge.KEY:
+        return name
+    return f"{'min' if column.merge is Merge.MIN else 'max'}({name}) AS {name}"
 
 
 def _stamp(column: str) -> str:

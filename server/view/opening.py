@@ -148,11 +148,7 @@ class Opening:
         for node_id in nodes:
             after = coverage.begin_after(manifest, key, node_id)
             prefix = segments_prefix(key, node_id)
-            listings.append(
-                self._threads.submit(
-                    partial(self._node_listed, prefix, after)
-                )
-            )
+            listings.append(self._threads.submit(partial(self._node_listed, prefix, after)))
         return [one for listing in listings for one in listing.result()]
 
     def _node_listed(self, prefix: str, after: str) -> list[coverage.Listed]:
@@ -228,7 +224,9 @@ class Opening:
             "SELECT reason, any_value(detail), sum(amount)::BIGINT FROM completeness GROUP BY 1 ORDER BY 1"
         )
         view.gaps = tuple(sentences(manifest, unreadable))
-        leases = weakref.finalize(view, self._cache.release, [digest for some in files.values() for digest in some])
+        leases = weakref.finalize(
+            view, self._cache.release, [digest for some in files.values() for digest in some]
+        )
         leases.atexit = False
         return view
 
