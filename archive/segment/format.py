@@ -164,7 +164,12 @@ def kind_of(stream: str) -> str:
     return stream.partition("/")[0]
 
 
+def is_file(stream: str) -> bool:
+    """Whether it holds a file's bytes, which a new origin may read again from the start."""
+    return kind_of(stream) in {"logs", "exports"}
+
+
 def place_of(stream: str) -> int:
-    """Where a stream's kind stands in a segment; unknown kinds stand before the events."""
+    """Where a stream's kind stands in a segment; unknown kinds stand far from the footer."""
     kind = kind_of(stream)
-    return ORDER.index(kind) if kind in ORDER else ORDER.index("events.profile")
+    return ORDER.index(kind) if kind in ORDER else -1
