@@ -24,5 +24,7 @@ def read_orders(file: str) -> float:
 
 ray.init()
 print(f"daily report: {len(ORDERS)} files")
-revenue = sum(ray.get([read_orders.remote(file) for file in ORDERS]))
+readings = [read_orders.remote(file) for file in ORDERS]
+ray.wait(readings, num_returns=len(readings))
+revenue = sum(ray.get(readings))
 print(f"revenue: {revenue:.2f}")
