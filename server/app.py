@@ -29,7 +29,7 @@ from server.pages.render import empty_page, session_json, sessions_page
 from server.parts import Parts
 from server.responses import Sentence, asset_response, json_response, page_response, sentence_response
 from server.session_site import SessionSite
-from server.view.errors import SessionUnknown, ViewPending
+from server.view.errors import FoldFailed, SessionUnknown, ViewPending
 
 _log = logging.getLogger(__name__)
 _WORKERS: Final = 16
@@ -92,7 +92,7 @@ def create_app(parts: Parts) -> Starlette:
     """The whole server as an ASGI application."""
     metrics = Metrics()
     catalog = Catalog(parts.store)
-    openings = Openings(parts.views)
+    openings = Openings(parts.views, parts.patience_seconds)
     pages = HistoryPages(parts, catalog, metrics)
     site = SessionSite(parts, catalog, openings)
     routes: list[BaseRoute] = [
@@ -158,6 +158,11 @@ def _handlers(base_path: str) -> dict[Any, Callable[[Request, Exception], Respon
         text = f"The archive can't be read: {error}"
         return tell(request, Sentence(503, "The archive can't be read", text, _RETRY_SECONDS))
 
+    def not_opened(request: Request, error: Exception) -> Response:
+        _log.error("%s could not be opened: %s", request.url.path, error)
+        text = f"This session could not be opened: {error}"
+        return tell(request, Sentence(503, "This session could not be opened", text, _RETRY_SECONDS))
+
     def bad_question(request: Request, error: Exception) -> Response:
         return tell(request, Sentence(400, "That can't be asked", str(error)))
 
@@ -175,6 +180,7 @@ def _handlers(base_path: str) -> dict[Any, Callable[[Request, Exception], Respon
         SessionUnknown: unknown_session,
         NameInvalid: unknown_session,
         ViewPending: pending,
+        FoldFailed: not_opened,
         StoreError: store_trouble,
         QuestionInvalid: bad_question,
         HTTPException: refused,

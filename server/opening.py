@@ -14,7 +14,6 @@ from server.logs.session import SessionLogs
 from server.sessions import State
 from server.view.view import View
 
-PATIENCE_SECONDS: Final = 20.0
 _THREADS: Final = 64
 
 
@@ -29,8 +28,9 @@ class OpensViews(Protocol):
 class Openings:
     """Opens views off the event loop; requests for the same session share one waiting thread."""
 
-    def __init__(self, views: OpensViews) -> None:
+    def __init__(self, views: OpensViews, patience_seconds: float) -> None:
         self._views = views
+        self.patience_seconds = patience_seconds
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="open")
         self._flights: dict[tuple[SessionKey, float], asyncio.Future[View]] = {}
 
@@ -70,6 +70,7 @@ class OpenSession:
         told = snapshot.by_key.get(self.key)
         return told is not None and told.state(snapshot.clock_ms, self.lost_after_ms) is State.RUNNING
 
-    async def view(self, wait_seconds: float = PATIENCE_SECONDS) -> View:
+    async def view(self, wait_seconds: float | None = None) -> View:
         """The session's view, folded first if need be. Raises: SessionUnknown, ViewPending, StoreError."""
-        return await self.openings.view(self.key, wait_seconds)
+        patience = self.openings.patience_seconds if wait_seconds is None else wait_seconds
+        return await self.openings.view(self.key, patience)

@@ -9,7 +9,11 @@ from server.opening import OpensViews
 
 @dataclass(frozen=True)
 class Parts:
-    """What the server is made of. `frontend_trouble` says why there is no front end, if there is none."""
+    """Where sessions are read from, how they are opened and shown.
+
+    `frontend_trouble` says why there is no front end, if there is none; `patience_seconds`: how long a request waits
+    for a session to be opened.
+    """
 
     store: Store
     store_url: str
@@ -18,3 +22,4 @@ class Parts:
     frontend_trouble: str = ""
     base_path: str = ""
     lost_after_ms: int = 180_000
+    patience_seconds: float = 20.0

@@ -43,7 +43,8 @@ class NodeLogs:
     @property
     def logs_folder(self) -> str:
         """Where the logs were on the node, as Ray's sentences name it."""
-        return f"{self.facts.get('session_dir') or '/tmp/ray/session'}/logs"  # noqa: S108 - a name, not opened
+        session = self.segments[0].name.session.session
+        return f"{self.facts.get('session_dir') or f'/tmp/ray/{session}'}/logs"  # noqa: S108 - a name, not opened
 
     @cached_property
     def troubles(self) -> list[str]:

@@ -79,10 +79,24 @@ def path_below_logs(filename: str, logs_folder: str) -> str:
 
 
 async def of_driver(session: OpenSession, job: str) -> Whereabouts:
-    """The driver's log of a submitted job. Raises: NotRecorded, ViewPending, StoreError."""
+    """The driver's log of a submitted job. Raises: NotRecorded, ViewPending, StoreError.
+
+    A job that is stopped before its driver connects may leave nothing but a log, so the logs are asked too.
+    """
     view = await session.view()
-    found = await asyncio.to_thread(driver_log, view, job)
+    try:
+        found = await asyncio.to_thread(driver_log, view, job)
+    except NotRecorded:
+        path = f"job-driver-{job}.log"
+        node_id = await asyncio.to_thread(_holder_of, session.logs, path)
+        if node_id is None:
+            raise
+        return Whereabouts(node_id, path)
     return Whereabouts(found.node_id, found.file)
+
+
+def _holder_of(logs: SessionLogs, path: str) -> str | None:
+    return next((node.node_id for node in logs.nodes() if path in node.paths), None)
 
 
 async def _of_task(session: OpenSession, task_id: str, question: LogQuestion) -> Whereabouts:

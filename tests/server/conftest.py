@@ -1,19 +1,30 @@
 """The recorded session of real Ray, as a collector would have stored it, opened by a server's own means."""
 
 import gzip
+import http.client
 import json
+import socket
 import tarfile
+import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvicorn
 
 from archive.catalog import CatalogEntry, encode
 from archive.layout import Origin, Role, SegmentName, SessionKey
 from archive.segment import Facts, Range, build
 from archive.store.base import Store
 from archive.store.local import LocalStore
+from server.app import create_app
+from server.frontend.assets import Frontend
+from server.frontend.wheel import installed_build
+from server.parts import Parts
 from server.view.view import View
 from server.view.views import Views
 
@@ -148,3 +159,75 @@ def recorded_view(recorded_store: Store, tmp_path_factory: pytest.TempPathFactor
     """The recorded session, opened."""
     with Views(recorded_store, tmp_path_factory.mktemp("cache"), 1 << 30) as views:
         yield views.open(RECORDED, 60)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A server that answers on a port of its own."""
+
+    port: int
+
+    def get(self, path: str, *, method: str = "GET", **headers: str) -> Answer:
+        """One request on a connection of its own; `accept="text/html"` is a browser."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(
+                method, path, headers={name.replace("_", "-"): v for name, v in headers.items()}
+            )
+            response = connection.getresponse()
+            told = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, told, response.read())
+        finally:
+            connection.close()
+
+
+@contextmanager
+def serving(store: Store, cache: Path, **parts: Any) -> Iterator[Serving]:
+    """A real server over a store; `parts` are further fields of `Parts`."""
+    build = installed_build()
+    with Views(store, cache, 1 << 30) as views, socket.create_server(("127.0.0.1", 0)) as listener:
+        values = {"store_url": "file:///archive", "frontend": Frontend(build) if build else None} | parts
+        app = create_app(Parts(store=store, views=views, **values))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield Serving(listener.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join(30)
+
+
+@pytest.fixture(scope="session")
+def recorded_server(recorded_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A server over the recorded session."""
+    with serving(recorded_store, tmp_path_factory.mktemp("cache")) as server:
+        yield server
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Serving]]:
+    """Starts servers; they end with the test."""
+    with ExitStack() as stack:
+
+        def start(store: Store, **parts: Any) -> Serving:
+            return stack.enter_context(serving(store, tmp_path / "cache", **parts))
+
+        yield start
