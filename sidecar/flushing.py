@@ -50,6 +50,7 @@ class Flushing:
         self._live: Flusher | None = None
         self._ended: list[Ended] = []
         self._end_begun = False
+        self._stopped = False
         self._gone = Counts()
         self._wake = threading.Event()
         self._work = threading.Event()
@@ -91,9 +92,12 @@ class Flushing:
         self._work.set()
 
     def finish(self, reason: str, deadline: float) -> bool:
-        """Finishes the living node, then the ended ones; gives up at `deadline` (monotonic)."""
+        """Finishes the living node, then the ended ones, and stops; gives up at `deadline` (monotonic)."""
         with self._lock:
             live, self._live = self._live, None
+            self._stopped = True
+        self._wake.set()
+        self._work.set()
         done = live is None or live.finish(reason, deadline)
         for ended in list(self._ended):
             done = ended.flusher.finish(ended.reason, deadline) and done
@@ -103,7 +107,7 @@ class Flushing:
         return Flusher(node, self._store, collector=self._collector, interval=self._interval)
 
     def _run_live(self) -> None:
-        while True:
+        while not self._stopped:
             pause = PAUSE_SECONDS
             with self._lock:
                 flusher = self._live
@@ -117,14 +121,15 @@ class Flushing:
             self._wake.clear()
 
     def _run_ended(self) -> None:
-        while True:
+        while not self._stopped:
             with self._lock:
                 ended = self._ended[0] if self._ended else None
             if ended is None:
                 self._work.wait()
                 self._work.clear()
             elif not self._finish_ended(ended):
-                time.sleep(PAUSE_SECONDS)
+                self._work.wait(PAUSE_SECONDS)
+                self._work.clear()
 
     def _finish_ended(self, ended: Ended) -> bool:
         done = False

@@ -67,8 +67,9 @@ class Process:
 
     def run(self) -> int:
         """Returns when told to end."""
-        self._receiver.start()
         self._health_server.start()
+        self._open()  # before the receiver: what comes while there is no spool is lost
+        self._receiver.start()
         while True:
             next_turn = time.monotonic() + TURN_SECONDS
             self._turn()
@@ -89,10 +90,14 @@ class Process:
     def _turn(self) -> None:
         if self._supervisor not in (None, os.getppid()):
             os._exit(1)  # nobody would start or end this process any more; the spool keeps what it holds
-        if self._collector is None and self._store is not None:
-            self._collector = self._started(self._store)
+        self._open()
         if self._collector is not None:
             self._collector.turn()
+
+    def _open(self) -> None:
+        """Opens the spool and starts the collector, unless that is done or can't be."""
+        if self._collector is None and self._store is not None:
+            self._collector = self._started(self._store)
 
     def _started(self, store: Store) -> Collector | None:
         folder = Path(self._settings.spool_folder)

@@ -1,6 +1,7 @@
 """What the tests of the collector's processes share."""
 
 import gzip
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from archive.catalog import CatalogEntry, decode
+from archive.layout import CATALOG, SEGMENTS
+from archive.segment import Footer, footer_of, read_frame
+from archive.store.url import open_store
 
 HTTP = Path(__file__).parents[1] / "fixtures" / "ray" / "http"
 HEAD = "593fd952d75624efbbf93821c408b4a5b6ed6b4e138c1229c87eca3b"
@@ -25,6 +31,56 @@ def _recorded(name: str) -> bytes:
 def recorded() -> Callable[[str], bytes]:
     """Answers of the recorded dashboard, by file name."""
     return _recorded
+
+
+class Archived:
+    """What a local store holds, read with the archive's own reader."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.url = f"file://{folder}"
+        self._store = open_store(self.url)
+
+    def footers(self) -> list[Footer]:
+        """In the order of nodes, origins and numbers."""
+        return [footer for footer, _ in self._segments()]
+
+    def nodes(self) -> list[str]:
+        return list(dict.fromkeys(footer.facts.name.node_id for footer in self.footers()))
+
+    def stream(self, node_id: str, stream: str) -> bytes:
+        """A stream's bytes, origin after origin; fails where they have a gap."""
+        origins: dict[str, dict[int, bytes]] = {}
+        for footer, data in self._segments():
+            for entry in footer.frames:
+                if footer.facts.name.node_id == node_id and entry.stream == stream:
+                    raw = read_frame(entry, data[entry.place : entry.place + entry.size])
+                    origins.setdefault(str(footer.facts.name.origin), {})[entry.start] = raw
+        return b"".join(_joined(pieces) for _, pieces in sorted(origins.items()))
+
+    def rows(self, node_id: str, stream: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.stream(node_id, stream).splitlines()]
+
+    def catalog(self) -> list[CatalogEntry]:
+        return [decode(self._store.get(info.key).data) for info in self._store.list(CATALOG)]
+
+    def _segments(self) -> Iterator[tuple[Footer, bytes]]:
+        for info in self._store.list(SEGMENTS):
+            data = self._store.get(info.key).data
+            yield footer_of(data, len(data)), data
+
+
+def _joined(pieces: dict[int, bytes]) -> bytes:
+    joined = b""
+    for start, raw in sorted(pieces.items()):
+        assert start <= len(joined), f"nothing from {len(joined)} to {start}"
+        joined += raw[len(joined) - start :]
+    return joined
+
+
+@pytest.fixture
+def archived(tmp_path: Path) -> Archived:
+    return Archived(tmp_path / "store")
 
 
 @pytest.fixture
