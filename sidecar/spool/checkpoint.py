@@ -40,11 +40,11 @@ class CheckpointFile:
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
-    def read(self) -> Checkpoint:
-        """The checkpoint, an empty one if none was written yet. Raises JournalDamaged."""
+    def read(self) -> Checkpoint | None:
+        """The checkpoint, None if none was written yet. Raises JournalDamaged."""
         block = os.pread(self._descriptor, 1 << 20, 0)
         if not block:
-            return Checkpoint()
+            return None
         if len(block) < _HEADER.size:
             raise JournalDamaged("the checkpoint is cut short")
         expected, length = _HEADER.unpack_from(block)

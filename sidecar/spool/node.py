@@ -15,7 +15,7 @@ from archive.compression import INTAKE_LEVEL, Buffer, Compressor
 from archive.errors import NameInvalid
 from archive.layout import Origin, SessionKey, checked_stream
 from archive.segment import MarkKind
-from archive.segment.format import kind_of
+from archive.segment.format import is_file
 from sidecar.errors import SpoolFull, SpoolUnusable
 from sidecar.spool.budget import Budget
 from sidecar.spool.checkpoint import Checkpoint, CheckpointFile
@@ -75,15 +75,10 @@ class NodeSpool:
         self._log_bytes = 0
         folder.mkdir(parents=True, exist_ok=True)
         self._file = CheckpointFile(folder / "checkpoint")
+        self._journal = Journal(folder, budget)
         try:
-            self._checkpoint = self._file.read()
-            self._journal = Journal(folder, budget)
-        except BaseException:
-            self._file.close()
-            raise
-        try:
+            self._checkpoint = self._file.read() or self._first_checkpoint()
             self._streams: Streams = self._journal.recover(self._checkpoint.stored, self._count_log)
-            self._file.write(self._checkpoint)
         except BaseException:
             self.close()
             raise
@@ -278,9 +273,16 @@ class NodeSpool:
         streams.ends[stream] = start + len(data)
         if source is not None:
             streams.sources[stream] = source
-        if stream.startswith("logs/"):
+        if is_file(stream):
             self._log_bytes += len(data)
         return start
+
+    def _first_checkpoint(self) -> Checkpoint:
+        if self._journal.numbers:
+            raise JournalDamaged("there is a journal but no checkpoint")
+        checkpoint = Checkpoint()
+        self._file.write(checkpoint)
+        return checkpoint
 
     def _write_mark(self, stream: str, payload: bytes, *, within_budget: bool) -> None:
         record = encode(Kind.MARK, stream, self.end(stream), 0, payload, time_ms=self._time_ms())
@@ -354,5 +356,5 @@ class NodeSpool:
             checked_stream(record.stream or "state")
         except NameInvalid as error:
             raise JournalDamaged(str(error)) from error
-        if kind_of(record.stream) == "logs" and record.position >= self._checkpoint.stored:
+        if is_file(record.stream) and record.position >= self._checkpoint.stored:
             self._log_bytes += record.raw_length

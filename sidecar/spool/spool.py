@@ -21,10 +21,10 @@ from typing import Final, Self
 
 from archive.errors import NameInvalid
 from archive.layout import Origin, SessionKey, checked
-from archive.segment.format import kind_of
+from archive.segment.format import is_file
 from sidecar.errors import SpoolInUse
 from sidecar.spool.budget import Budget
-from sidecar.spool.checkpoint import CheckpointFile
+from sidecar.spool.checkpoint import Checkpoint, CheckpointFile
 from sidecar.spool.journal import Journal, told
 from sidecar.spool.node import DAMAGED, Identity, NodeSpool
 from sidecar.spool.record import JournalDamaged, Position
@@ -164,7 +164,7 @@ class Spool:
             (
                 read
                 for read in journal.readable(stored, bad.append)
-                if logs or kind_of(read.record.stream) != "logs"
+                if logs or not is_file(read.record.stream)
             ),
             losses,
         )
@@ -205,7 +205,7 @@ def _checkpoint(folder: Path) -> tuple[Position, dict[str, int], dict[str, str]]
     """
     file = CheckpointFile(folder / "checkpoint")
     try:
-        checkpoint = file.read()
+        checkpoint = file.read() or Checkpoint()
     except JournalDamaged:
         return Position(0, 0), {}, {}
     finally:
