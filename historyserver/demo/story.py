@@ -25,8 +25,9 @@ NAMESPACE, CLUSTER = "demo", "shop"
 FAILING_TASK = "read_orders"
 JOB_SECONDS = 150
 SERVER_SECONDS = 60
-# What is older than ten seconds is in the archive; so the jobs that end get that long before the kill.
-ORDINARY_SECONDS = 12
+# What is older than ten seconds is in the archive, and the state of Serve is asked for every few seconds.
+ORDINARY_SECONDS = 20
+POLL_SECONDS = "5"
 
 # Nothing in this archive lives any more, so the server need not wait for the usual three minutes of silence.
 LOST_SECONDS = "5"
@@ -104,7 +105,7 @@ def _start_collector(family: Family, node: Node, health_port: int, archive: Path
             *("--namespace", NAMESPACE, "--cluster", CLUSTER),
             *("--listen", f"127.0.0.1:{node.events_port}"),
             *("--health", f"127.0.0.1:{health_port}"),
-            *("--dashboard", dashboard),
+            *("--dashboard", dashboard, "--poll-seconds", POLL_SECONDS),
         ],
         folder=Path.cwd(),
     )
@@ -137,12 +138,15 @@ class Server:
         query = [("detail", "1"), ("limit", "1")]
         for key, value in filters:
             query += [("filter_keys", key), ("filter_predicates", "="), ("filter_values", value)]
-        answer = json.loads(_get(f"{self.session_url}api/v0/tasks?{urlencode(query)}"))
-        rows = answer["data"]["result"]["result"]
-        if not rows:
+        question = f"{self.session_url}api/v0/tasks?{urlencode(query)}"
+        try:
+            rows = json.loads(_get(question))["data"]["result"]["result"]
+        except OSError as error:
             raise DemoError(
-                "The failing task is not in the archive.", f"{self.session_url} lacks it.", ADVICE
-            )
+                "The server does not name the failing task.", f"{question}: {error}", ADVICE
+            ) from error
+        if not rows:
+            raise DemoError("The failing task is not in the archive.", f"{question} finds none.", ADVICE)
         return str(rows[0]["task_id"])
 
 
