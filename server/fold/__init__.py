@@ -1,1 +1,1 @@
-"""Segments become parts: decoding of what collectors stored, as observations that merge in any order. Pure."""
+"""Segments become parts: what collectors stored, decoded to observations that merge in any order."""

@@ -1,7 +1,8 @@
 """Task attempts while a run is folded: one row an attempt, joined from all that its events say.
 
-Nine tenths of all events are about tasks, so this is where folding spends its time. Rows hold what events hold, ids
-as base64 and times as text, and become columns in one go at the end. What comes twice is merged as `tables.py` says.
+Nine tenths of all events are about tasks, so this is where folding spends its time. Rows hold what events
+hold, ids as base64 and times as text, and become columns in one go at the end. What comes twice is merged as
+`tables.py` says.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from server.fold.batch import Batch, Gathered
-from server.fold.events import TaskDefinition, TaskLifecycle, raw_text
+from server.fold.events import TaskDefinition, TaskLifecycle, Transition, raw_text
 from server.fold.functions import function_name
 from server.fold.ids import hex_id, hex_task_ids
 from server.fold.tables import TABLES, stamped
@@ -38,6 +39,8 @@ _TYPE: Final = PLACE["type"]
 _NODE: Final = PLACE["node_id"]
 _WORKER: Final = PLACE["worker_id"]
 _PID: Final = PLACE["worker_pid"]
+_STDOUT: Final = PLACE["stdout_file"]
+"""The first of six columns in the order of the table: files, then starts and ends."""
 
 Row = list[Any]
 
@@ -92,14 +95,10 @@ class Attempts:
         for transition in event.state_transitions:
             at = transition.timestamp
             place = STATE_PLACE.get(transition.state)
-            if place is None:
-                gathered.fault("unknown task state", transition.state)
-            elif not second_is_known(at[:19]):
-                gathered.fault("absurd timestamp", "TASK_LIFECYCLE_EVENT")
-            elif row[place] is None:
+            if place is not None and row[place] is None and second_is_known(at[:19]):
                 row[place] = at
-            elif row[place] != at:
-                _put_earlier(row, place, at)
+            else:
+                _put_odd(row, place, transition, gathered)
         if event.job_id and row[_JOB] != event.job_id:
             put(row, _JOB, event.job_id)
         if event.node_id:
@@ -108,22 +107,16 @@ class Attempts:
             put(row, _WORKER, event.worker_id)
         if event.worker_pid:
             put(row, _PID, event.worker_pid)
-        if event.task_log_info is not None:
-            log = event.task_log_info
-            put(row, PLACE["stdout_file"], log.stdout_file)
-            put(row, PLACE["stderr_file"], log.stderr_file)
-            put(row, PLACE["stdout_start"], log.stdout_start)
-            put(row, PLACE["stderr_start"], log.stderr_start)
-            put(row, PLACE["stdout_end"], log.stdout_end)
-            put(row, PLACE["stderr_end"], log.stderr_end)
-        if event.ray_error_info is not None:
-            error = event.ray_error_info
-            put(row, PLACE["error"], stamped(ns_of(timestamp) or 0, error.error_type, error.error_message))
-        if event.actor_repr_name:
-            put(row, PLACE["actor_repr_name"], event.actor_repr_name)
-        if event.is_debugger_paused is not None:
-            paused = stamped(ns_of(timestamp) or 0, "true" if event.is_debugger_paused else "false")
-            put(row, PLACE["paused"], paused)
+        log = event.task_log_info
+        if log is not None:
+            put(row, _STDOUT, log.stdout_file)
+            put(row, _STDOUT + 1, log.stderr_file)
+            put(row, _STDOUT + 2, log.stdout_start)
+            put(row, _STDOUT + 3, log.stdout_end)
+            put(row, _STDOUT + 4, log.stderr_start)
+            put(row, _STDOUT + 5, log.stderr_end)
+        if event.ray_error_info is not None or event.is_debugger_paused is not None or event.actor_repr_name:
+            _put_rare(row, event, timestamp)
 
     def taken(self, gathered: Gathered) -> Batch | None:
         """All rows as columns; nothing is left here afterwards."""
@@ -173,8 +166,29 @@ def put(row: Row, place: int, value: Any) -> None:
             row[place] = max(value, known) if name in _LARGEST_COUNTS else min(value, known)
 
 
-def _put_earlier(row: Row, place: int, at: str) -> None:
-    row[place] = min(row[place], at, key=lambda text: ns_of(text) or LATEST_NS)
+def _put_odd(row: Row, place: int | None, transition: Transition, gathered: Gathered) -> None:
+    """A state that came twice, or that can't be told."""
+    at = transition.timestamp
+    if place is None:
+        gathered.fault("unknown task state", transition.state)
+    elif ns_of(at) is None:
+        gathered.fault("absurd timestamp", "TASK_LIFECYCLE_EVENT")
+    elif row[place] != at:
+        row[place] = min(row[place], at, key=_ns)
+
+
+def _ns(time: str | int) -> int:
+    return time if isinstance(time, int) else ns_of(time) or LATEST_NS
+
+
+def _put_rare(row: Row, event: TaskLifecycle, timestamp: str) -> None:
+    ns = ns_of(timestamp) or 0
+    put(row, PLACE["actor_repr_name"], event.actor_repr_name)
+    if event.is_debugger_paused is not None:
+        put(row, PLACE["paused"], stamped(ns, "true" if event.is_debugger_paused else "false"))
+    error = event.ray_error_info
+    if error is not None:
+        put(row, PLACE["error"], stamped(ns, error.error_type, error.error_message))
 
 
 def _picked(values: Any, places: list[int]) -> Any:

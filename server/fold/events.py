@@ -1,8 +1,8 @@
 """Ray's ONE-event JSON, decoded to the fields that a view needs; the rest is skipped.
 
-Source: `ray.core.generated.events_*_pb2` as Ray's aggregator agent prints them: camelCase keys, ids as base64, 64-bit
-integers as text. With RAY_DASHBOARD_AGGREGATOR_AGENT_PRESERVE_PROTO_FIELD_NAME=1 the keys are snake_case; such lines
-are respelled first, which is slower.
+Source: `ray.core.generated.events_*_pb2` as Ray's aggregator agent prints them: camelCase keys, ids as
+base64, 64-bit integers as text. With RAY_DASHBOARD_AGGREGATOR_AGENT_PRESERVE_PROTO_FIELD_NAME=1 the keys are
+snake_case; such lines are respelled first, which is slower.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,9 @@
 """Ray's `export_events/` files and `events/` files, line by line.
 
-Up to Ray 2.40 they are the whole history of tasks, actors, nodes and jobs; from then on those come as events and only
-submission jobs, Train and Data are written here. Each line is `{event_id, timestamp, source_type, event_data}`, times in
-seconds; lines of one second keep their order by their place in the file.
-Source: `export_*_pb2` and `ray._private.event.export_event_logger`.
+Up to Ray 2.40 they are the whole history of tasks, actors, nodes and jobs; from then on those come as events
+and only submission jobs, Train and Data are written here. Each line is `{event_id, timestamp, source_type,
+event_data}`, times in seconds; lines of one second keep their order by their place in the file. Source:
+`export_*_pb2` and `ray._private.event.export_event_logger`.
 """
 
 from collections.abc import Callable, Iterator
@@ -124,7 +124,9 @@ def _states(times: dict[str, Any], gathered: Gathered) -> dict[str, int]:
 
 
 def _log(log: dict[str, Any]) -> dict[str, Any]:
-    """Files print unset offsets as 0: an end of 0 is none, and so is a start in a line that knows the end only."""
+    """Files print unset offsets as 0: an end of 0 is none, and so is a start in a line that knows the end
+    only.
+    """
     known: dict[str, Any] = {}
     for name in ("stdout", "stderr"):
         known[f"{name}_file"] = log.get(f"{name}_file")

@@ -1,7 +1,7 @@
 """Parquet files of a part, written batch by batch so that memory stays bounded.
 
-A table may be written as several files of different columns (definitions and lifecycles of tasks, say): a column
-that a file lacks is absent in all its rows.
+A table may be written as several files of different columns (definitions and lifecycles of tasks, say): a
+column that a file lacks is absent in all its rows.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Polled answers and node statistics.
 
-`polls` lines are `{"t": seconds, "path", "status", "body"}`; the body is JSON, or text that a proxy answered. Answers
-that list actors or nodes are also kept by entity, since Ray blanks what has died: the row of each actor and node in
-the last answer in which it lived.
+`polls` lines are `{"t": seconds, "path", "status", "body"}`; the body is JSON, or text that a proxy answered.
+Answers that list actors or nodes are also kept by entity, since Ray blanks what has died: the row of each
+actor and node in the last answer in which it lived.
 """
 
 from collections.abc import Iterator

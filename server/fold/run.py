@@ -1,7 +1,7 @@
 """One run: a few segments of one session, or lines joined from the edges of runs, folded into Parquet files.
 
-Runs are what fold processes work on, side by side and in any order. A damaged segment is told and left out; the
-others fold.
+Runs are what fold processes work on, side by side and in any order. A damaged segment is told and left out;
+the others fold.
 """
 
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ class SegmentRead:
 
 @dataclass(slots=True)
 class RunResult:
-    """`edges`: fragments of every stream; `lasting`: the same without those of segments that are still open."""
+    """`edges`: fragments of every stream; `lasting`: those without what segments still open brought."""
 
     files: list[tuple[str, Path]] = field(default_factory=list)
     segments: list[SegmentRead] = field(default_factory=list)
@@ -206,7 +206,7 @@ class Fold:
 
 
 def observe(stream: str, start: int, lines: bytes, attempts: Attempts, gathered: Gathered) -> Batch | None:
-    """What whole lines of one stream say: of tasks into `attempts`, of the rest into `gathered` or a batch."""
+    """What whole lines of one stream say: tasks into `attempts`, the rest into `gathered` or a batch."""
     if not lines:
         return None
     if stream.startswith("events"):

@@ -1,8 +1,8 @@
 """The tables of a part: what was observed, column by column, and how two observations of one row become one.
 
 Every column merges by taking the smallest or the largest value, absent ones aside, so merging is commutative,
-associative and idempotent: parts may overlap, repeat and come in any order. Where a time decides, the column holds
-`stamped` text, a time before the value, so that the order of the text is the order of the times:
+associative and idempotent: parts may overlap, repeat and come in any order. Where a time decides, the column
+holds `stamped` text, a time before the value, so that the order of the text is the order of the times:
 
     first error, first DEAD     the smallest stamped text
     newest resources, answers   the largest stamped text

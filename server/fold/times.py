@@ -29,7 +29,9 @@ def ns_of(text: str) -> int | None:
 
 @lru_cache(maxsize=65536)
 def second_is_known(text: str) -> bool:
-    """Whether text of 19 characters is a second between 2000 and 2100. Sessions have few, so it is mostly cached."""
+    """Whether text of 19 characters is a second between 2000 and 2100. Sessions have few, so it is mostly
+    cached.
+    """
     return ns_of(f"{text}Z") is not None
 
 

@@ -1,10 +1,11 @@
 """A fold process: takes runs on standard input, tells each segment that is done, gives the result.
 
     parent -> worker    pickled Run
-    worker -> parent    pickled SegmentRead for each segment, then RunResult, or the exception that ended the run
+    worker -> parent    pickled SegmentRead for each segment, then RunResult, or the exception that ended the
+    run
 
-Messages are pickles one behind the other: both ends are the same program. The worker ends when its input does, so it
-never outlives the server. It imports no DuckDB and no web server.
+Messages are pickles one behind the other: both ends are the same program. The worker ends when its input
+does, so it never outlives the server. It imports no DuckDB and no web server.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ class WithoutPandas(MetaPathFinder):
     """pyarrow looks for pandas and never needs it here: 60 MiB and most of a second."""
 
     @classmethod
-    def find_spec(cls, fullname: str, path: object = None, target: object = None) -> None:
+    def find_spec(cls, fullname: str, *_: object) -> None:
         if fullname == "pandas":
             raise ImportError("not in a fold process")
 

@@ -1,4 +1,6 @@
-"""Files of views on the local disk: named by content, leased while a view uses them, the longest unused go first."""
+"""Files of views on the local disk: named by content, leased while a view uses them, the longest unused go
+first.
+"""
 
 import os
 import secrets
@@ -16,7 +18,9 @@ _TEMPORARY: Final = "working"
 
 
 class Cache:
-    """A folder with a byte limit. Leased files stay whatever the limit; what is left over of a crash is removed."""
+    """A folder with a byte limit. Leased files stay whatever the limit; what is left over of a crash is
+    removed.
+    """
 
     def __init__(self, folder: Path, limit: int) -> None:
         self._folder = folder / "parts"
@@ -24,6 +28,7 @@ class Cache:
         self._limit = limit
         self._lock = threading.Lock()
         self._leases: Counter[str] = Counter()
+        self._trusted: set[str] = set()  # a crash may have left files that aren't what they are called
         shutil.rmtree(self._working, ignore_errors=True)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._working.mkdir(parents=True)
@@ -40,8 +45,12 @@ class Cache:
         with self._lock:
             try:
                 os.utime(path)
+                if digest not in self._trusted and digest_of(path.read_bytes()) != digest:
+                    path.unlink()
+                    return None
             except FileNotFoundError:
                 return None
+            self._trusted.add(digest)
             self._leases[digest] += 1
             return path
 
@@ -56,9 +65,14 @@ class Cache:
         name = digest or digest_of(file.read_bytes())
         with self._lock:
             file.replace(self.path(name))
+            self._trusted.add(name)
             self._leases[name] += 1
         self._evict()
         return name
+
+    def leased_at(self, path: Path) -> str | None:
+        """Leases a file of this cache by its path; None for a file that is elsewhere."""
+        return path.stem if path.parent == self._folder and self.lease(path.stem) else None
 
     def release(self, digests: Iterable[str]) -> None:
         """Ends one lease of each."""
@@ -79,6 +93,7 @@ class Cache:
                     return
                 if name.removesuffix(".parquet") not in self._leases:
                     (self._folder / name).unlink(missing_ok=True)
+                    self._trusted.discard(name.removesuffix(".parquet"))
                     used -= size
 
     def size(self, digest: str) -> int:

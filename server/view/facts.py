@@ -43,8 +43,8 @@ def session_facts(
 ) -> SessionFacts:
     """The facts. `last_seen_ms`: the newest thing in the session's segments, `now` by the store's clock.
 
-    The head's entry decides; a worker's alone tells of a session whose head was never seen, and does not say when the
-    session ended. A session of which there are segments only is lost.
+    The head's entry decides; a worker's alone tells of a session whose head was never seen, and does not say
+    when the session ended. A session of which there are segments only is lost.
     """
     entries = [sighting.entry for sighting in found if sighting.entry is not None]
     head = next((sighting for sighting in found if sighting.role is Role.HEAD), None)

@@ -3,12 +3,12 @@
     v1/views/<namespace>/<cluster>/<session>/<schema>/manifests/<bytes covered>-<digest>.json
     v1/views/<namespace>/<cluster>/<session>/<schema>/parts/<digest>.parquet
 
-Invariants: a name begins with the bytes covered, so the newest manifest is the last in a listing; a digest is that of
-the object's content, so a name never has two contents and servers doing the same work write the same objects; a
-manifest is put after the files that it names.
+Invariants: a name begins with the bytes covered, so the newest manifest is the last in a listing; a digest is
+that of the object's content, so a name never has two contents and servers doing the same work write the same
+objects; a manifest is put after the files that it names.
 
-Recovery: a manifest or file that is missing, damaged or of another format is ignored, and the session folded afresh.
-`<schema>` joins the versions of relations and parts; other versions' objects are never read.
+Recovery: a manifest or file that is missing, damaged or of another format is ignored, and the session folded
+afresh. `<schema>` joins the versions of relations and parts; other versions' objects are never read.
 """
 
 import hashlib
@@ -133,18 +133,20 @@ def digest_of(data: bytes) -> str:
 
 
 def sentences(manifest: Manifest, unreadable: Sequence[tuple[str, str, int]]) -> list[str]:
-    """What is missing, for people. `unreadable`: reason, detail, amount of lines that could not be understood."""
+    """What is missing, for people. `unreadable`: reason, detail, amount of lines that could not be
+    understood.
+    """
     told = [f"{_short(damage.key)} could not be read: {damage.why}" for damage in manifest.damaged]
     for origin in manifest.origins:
         where = f"node {origin.node_id[:8]}"
         told += [
-            f"{amount} × {reason} on {where}" for reason, amount in sorted(origin.losses.items()) if amount
+            f"{reason}: {amount}, on {where}" for reason, amount in sorted(origin.losses.items()) if amount
         ]
         told += [
             f"{stream} of {where} lacks bytes in {count} {'place' if count == 1 else 'places'}"
             for stream, count in sorted(Counter(stream for stream, _ in origin.gaps).items())
         ]
-    told += [f"{amount} × {reason}: {detail}" for reason, detail, amount in unreadable]
+    told += [f"{reason}: {amount} ({detail})" for reason, detail, amount in unreadable]
     return told
 
 

@@ -67,6 +67,7 @@ def _second(column: str) -> str:
 _TASK_COLUMNS: Final = ", ".join(
     name for name in TABLES["tasks"] if name not in {"defined", "paused", "error"}
 )
+_ACTOR_COLUMNS: Final = ", ".join(f"known.{name}" for name in TABLES["actors"] if name != "actor_id")
 _NODE_COLUMNS: Final = "node_id, node_ip, node_name, hostname, labels, start_ns"
 _WORKER_COLUMNS: Final = (
     "worker_id, node_id, worker_type, pid, job_id, launch_ms, launched_ms, start_ms, end_ms, alive_ns"
@@ -107,14 +108,14 @@ RELATION_SQL: Final[dict[str, str]] = {
         f"unnest(from_json(slices, '{_SLICES}')) AS slice FROM merged.profile)"
     ),
     "actors": (
-        f"SELECT {', '.join(f'known.{name}' for name in TABLES['actors'] if name != 'actor_id')}, "
+        f"SELECT {_ACTOR_COLUMNS}, "
         "coalesce(known.actor_id, seen.actor_id) AS actor_id, coalesce(transitions, '[]') AS transitions "
         f"FROM merged.actors AS known FULL JOIN ({_TRANSITIONS}) AS seen ON known.actor_id = seen.actor_id"
     ),
     "nodes": (
         f"SELECT {_NODE_COLUMNS}, coalesce(is_head, false) AS is_head, substr(resources, 22) AS resources, "
-        f"{_stamp('death')} AS end_ns, {_first('death')} AS death_reason, {_second('death')} AS death_message "
-        "FROM merged.nodes"
+        f"{_stamp('death')} AS end_ns, {_first('death')} AS death_reason, "
+        f"{_second('death')} AS death_message FROM merged.nodes"
     ),
     "workers": (
         f"SELECT {_WORKER_COLUMNS}, {_stamp('death')} AS dead_ns, {_first('death')} AS exit_type, "

@@ -1,61 +1,54 @@
 """Opening a session: the newest manifest, what was stored behind it, folded and merged.
 
-Every step reads the archive or writes files of the cache; nothing here decides when. One opening of a session runs at
-a time in a server; another server doing the same work writes the same objects.
+Every step reads the archive or writes files of the cache; nothing here decides when. One opening of a session
+runs at a time in a server; another server doing the same work writes the same objects.
 """
 
-import logging
 import shutil
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
-from archive.errors import ObjectMissing, StoreError
 from archive.layout import SessionKey, segments_prefix
-from archive.store.base import Store
+from archive.store.base import ObjectInfo, Store
 from server.fold.pool import PROCESSES, FoldPool
 from server.fold.run import Run, RunResult, SegmentRead
 from server.view import coverage
 from server.view.cache import Cache
-from server.view.errors import PartDamaged, SessionUnknown
+from server.view.errors import SessionUnknown
 from server.view.facts import Sighting, session_facts, sightings
-from server.view.files import merge_files
-from server.view.manifest import (
-    FileRef,
-    Manifest,
-    decoded,
-    digest_of,
-    encoded,
-    manifest_key,
-    manifests_prefix,
-    part_key,
-    sentences,
-)
-from server.view.view import View
-
-_log = logging.getLogger(__name__)
+from server.view.files import merge_files, told
+from server.view.manifest import FileRef, Manifest, digest_of, encoded, sentences
+from server.view.stored import Files, StoredViews
+from server.view.view import SessionFacts, View
 
 MOST_PARTS: Final = 8
-_NEWEST: Final = 3
-"""How many manifests are tried before a session is folded afresh."""
+SMALL_PART: Final = 4
+"""A new part is kept apart while the others are that many times as large together."""
 
 Progress = Callable[[int, int], None]
-Files = dict[str, list[str]]
-"""Digests by table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A view, the manifest that it is of, and the cache's files in it. `saved`: the store has that manifest."""
+    """A view, what it is of, and those of its files that the store may lack, leased until they are saved."""
 
     view: View
     manifest: Manifest
     files: Files
-    saved: bool
+    unsaved: Files
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What folding one session needs beside the opening's own."""
+
+    folder: Path
+    progress: Progress
+    ended: bool
 
 
 class Opening:
@@ -69,168 +62,166 @@ class Opening:
         self._pool = pool
         self._threads = threads
         self._lost_after = lost_after
+        self._stored = StoredViews(store, cache, threads)
 
     def up_to_date(self, key: SessionKey, before: Opened | None, progress: Progress) -> Opened:
         """The session as it is stored now. Raises SessionUnknown, FoldFailed, StoreError."""
         catalog = self._threads.submit(sightings, self._store, key)
         nodes = self._threads.submit(lambda: list(self._store.list_folders(segments_prefix(key))))
-        manifest, files = (before.manifest, self._again(before.files)) if before else self._stored(key)
+        newer = self._stored.newest(key, before.manifest if before else Manifest())
+        if newer is None:
+            newer = (before.manifest, self._stored.lease(before.files)) if before else (Manifest(), {})
+        manifest, files = newer
+        unsaved: Files = {}
         folder = self._cache.working_folder()
         try:
-            listed = self._listed(key, manifest, nodes.result())
+            left = coverage.left_to_fold(manifest, self._listed(key, manifest, nodes.result()))
             found = catalog.result()
-            if not found and not listed and not manifest.origins:
-                raise SessionUnknown(f"the archive holds no session {key.path}")
-            left = coverage.left_to_fold(manifest, listed)
-            saved = before.saved if before else bool(manifest.origins)
+            _require(key, found or left or manifest.origins)
+            facts = self._facts(key, manifest, left, found)
             if left:
-                manifest, files = self._folded(key, manifest, files, left, folder, progress)
-                saved = False
-            elif any(len(some) > 1 for some in files.values()):
+                work = _Work(folder, progress, ended=facts.state != "running")
+                manifest, files, unsaved = self._folded(manifest, files, left, work)
+            elif len(manifest.parts) > 1 and any(len(some) > 1 for some in files.values()):
                 files = self._merged(files, {}, folder)
-            return Opened(self._view(key, manifest, files, found), manifest, files, saved)
+            if before and before.manifest == manifest and before.view.facts == facts:
+                self._stored.release(files)
+                return before
+            return Opened(self._view(key, manifest, files, facts), manifest, files, unsaved)
         except BaseException:
-            self._cache.release(digest for some in files.values() for digest in some)
+            self._stored.release(files)
             raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def folded(self, key: SessionKey) -> SessionFacts | None:
+        """The facts of a session whose newest manifest covers all of it, else None. Raises StoreError."""
+        manifest = self._stored.manifest(key)
+        nodes = list(self._store.list_folders(segments_prefix(key)))
+        if manifest is None or coverage.left_to_fold(manifest, self._listed(key, manifest, nodes)):
+            return None
+        return self._facts(key, manifest, (), sightings(self._store, key))
+
     def save(self, key: SessionKey, opened: Opened) -> None:
-        """Stores the parts and then the manifest. Raises StoreError."""
-        for some in opened.files.values():
-            for digest in some:
-                path = self._cache.lease(digest)
-                if path is None:
-                    return
-                try:
-                    self._store.put(part_key(key, digest), path.read_bytes())
-                finally:
-                    self._cache.release([digest])
-        self._store.put(manifest_key(key, opened.manifest), encoded(opened.manifest))
-
-    def _stored(self, key: SessionKey) -> tuple[Manifest, Files]:
-        """The newest manifest whose parts can be had, and its files; an empty one if there is none."""
-        names = [info.key for info in self._store.list(manifests_prefix(key))]
-        for name in reversed(names[-_NEWEST:]):
-            files: Files = {}
-            try:
-                manifest = decoded(self._store.get(name).data, name)
-                fetched = [self._threads.submit(self._fetched, key, file) for file in manifest.files]
-                for file, future in zip(manifest.files, fetched, strict=True):
-                    files.setdefault(file.table, []).append(future.result())
-            except (PartDamaged, ObjectMissing) as error:
-                _log.warning("%s: %s", key.path, error)
-                self._cache.release(digest for some in files.values() for digest in some)
-                continue
-            return manifest, files
-        return Manifest(), {}
-
-    def _fetched(self, key: SessionKey, file: FileRef) -> str:
-        """The file in the cache, leased; from the store if need be. Raises PartDamaged, StoreError."""
-        if self._cache.lease(file.digest) is None:
-            data = self._store.get(part_key(key, file.digest)).data
-            if digest_of(data) != file.digest:
-                raise PartDamaged(
-                    f"the part {file.digest} was changed: its digest differs; the session is folded afresh"
-                )
-            self._cache.add(data)
-        return file.digest
-
-    def _again(self, files: Files) -> Files:
-        """Leases the files once more, for a view that follows. They are leased already, so they are here."""
-        for some in files.values():
-            for digest in some:
-                self._cache.lease(digest)
-        return files
+        """Stores what a fold brought. Raises StoreError."""
+        try:
+            self._stored.save(
+                key, opened.manifest, [digest for some in opened.unsaved.values() for digest in some]
+            )
+        finally:
+            self._stored.release(opened.unsaved)
 
     def _listed(self, key: SessionKey, manifest: Manifest, nodes: Sequence[str]) -> list[coverage.Listed]:
-        listings: list[Future[list[coverage.Listed]]] = []
-        for node_id in nodes:
+        def listed(node_id: str) -> list[coverage.Listed]:
             after = coverage.begin_after(manifest, key, node_id)
-            prefix = segments_prefix(key, node_id)
-            listings.append(self._threads.submit(partial(self._node_listed, prefix, after)))
+            return coverage.parsed(self._store.list(segments_prefix(key, node_id), after=after))
+
+        listings = [self._threads.submit(listed, node_id) for node_id in nodes]
         return [one for listing in listings for one in listing.result()]
 
-    def _node_listed(self, prefix: str, after: str) -> list[coverage.Listed]:
-        return coverage.parsed(self._store.list(prefix, after=after))
-
-    def _folded(
+    def _facts(
         self,
         key: SessionKey,
         manifest: Manifest,
-        files: Files,
         left: Sequence[coverage.Listed],
-        folder: Path,
-        progress: Progress,
-    ) -> tuple[Manifest, Files]:
+        found: Sequence[Sighting],
+    ) -> SessionFacts:
+        stored = [int(one.info.modified * 1000) for one in left]
+        seen = max([*stored, *(origin.written_ms for origin in manifest.origins)], default=None)
+        return session_facts(key, found, self._store.now(), seen, self._lost_after)
+
+    def _folded(
+        self, manifest: Manifest, files: Files, left: Sequence[coverage.Listed], work: _Work
+    ) -> tuple[Manifest, Files, Files]:
+        """The manifest and files with what was left, and the files that the store lacks."""
         reads: list[SegmentRead] = []
 
         def told(read: SegmentRead) -> None:
             reads.append(read)
-            progress(len(reads), len(left))
+            work.progress(len(reads), len(left))
 
-        progress(0, len(left))
-        waiting = [
-            self._threads.submit(
-                self._pool.run, Run(self._store, tuple(infos), (), folder, f"run{place}"), told
-            )
-            for place, infos in enumerate(coverage.runs(left, PROCESSES))
-        ]
-        results: list[RunResult] = [one.result() for one in waiting]
+        def run(infos: Sequence[ObjectInfo], place: int) -> RunResult:
+            return self._pool.run(Run(self._store, tuple(infos), (), work.folder, f"run{place}"), told)
+
+        work.progress(0, len(left))
+        runs = coverage.runs(left, PROCESSES)
+        waiting = [self._threads.submit(run, infos, place) for place, infos in enumerate(runs)]
+        results = [one.result() for one in waiting]
         lines, carried = coverage.edges(manifest, results)
         if lines:
-            results.append(self._pool.run(Run(self._store, (), tuple(lines), folder, "edges"), told))
+            results.append(self._pool.run(Run(self._store, (), tuple(lines), work.folder, "edges"), told))
         fresh: dict[str, list[Path]] = {}
         for result in results:
             for table, path in result.files:
                 fresh.setdefault(table, []).append(path)
-        files = self._merged(files, fresh, folder)
         origins, damaged = coverage.advanced(manifest, left, reads)
-        part = tuple(
+        parts, files, unsaved = self._with_part(manifest, files, fresh, work)
+        return Manifest(parts=parts, origins=origins, carried=tuple(carried), damaged=damaged), files, unsaved
+
+    def _with_part(
+        self, manifest: Manifest, files: Files, fresh: Mapping[str, Sequence[Path]], work: _Work
+    ) -> tuple[tuple[tuple[FileRef, ...], ...], Files, Files]:
+        """The parts with a new one, the merged files, and the new part's files.
+
+        A small part stays apart, so that a running session isn't written again and again as a whole.
+        """
+        part = self._merged({}, fresh, work.folder)
+        if not files:
+            return (self._references(part),), part, self._stored.lease(part)
+        paths = {table: [self._cache.path(digest) for digest in some] for table, some in part.items()}
+        known = {file.digest for file in manifest.files}
+        whole = self._merged(files, paths, work.folder)
+        references = self._references(part)
+        added, rest = (sum(file.size for file in some) for some in (references, manifest.files))
+        if not work.ended and added * SMALL_PART < rest and len(manifest.parts) < MOST_PARTS:
+            return (*manifest.parts, references), whole, part
+        self._stored.release(part)
+        lacking = {table: [digest for digest in some if digest not in known] for table, some in whole.items()}
+        return (self._references(whole),), whole, self._stored.lease(lacking)
+
+    def _references(self, files: Files) -> tuple[FileRef, ...]:
+        return tuple(
             FileRef(table, digest, self._cache.size(digest))
             for table, some in sorted(files.items())
             for digest in some
         )
-        return Manifest(parts=(part,), origins=origins, carried=tuple(carried), damaged=damaged), files
 
     def _merged(self, files: Files, fresh: Mapping[str, Sequence[Path]], folder: Path) -> Files:
-        """Merges the cache's files with fresh ones; the result is leased instead of what went in."""
+        """Merges cached files with fresh ones; the result is leased, and `files` are not any more."""
         kept = {self._cache.path(digest): digest for some in files.values() for digest in some}
         gathered = {table: [self._cache.path(digest) for digest in some] for table, some in files.items()}
         for table, some in fresh.items():
             gathered.setdefault(table, []).extend(some)
-        unchanged = {table for table in files if table not in fresh and len(files[table]) == 1}
-        merged = merge_files(
-            {table: some for table, some in gathered.items() if table not in unchanged}, folder
-        )
-        result: Files = {table: list(files[table]) for table in unchanged}
+        unchanged = {table for table, some in files.items() if table not in fresh and len(some) == 1}
+        result: Files = {table: files[table] for table in unchanged}
+        changed = {table: some for table, some in gathered.items() if table not in unchanged}
+        for table, paths in merge_files(changed, folder).items():
+            result[table] = [kept.get(path) or self._adopted(path) for path in paths]
         used = {digest for some in result.values() for digest in some}
-        for table, paths in merged.items():
-            result[table] = []
-            for path in paths:
-                digest = kept.get(path) or self._cache.adopt(path)
-                result[table].append(digest)
-                used.add(digest)
         self._cache.release(digest for digest in kept.values() if digest not in used)
         return result
 
-    def _view(self, key: SessionKey, manifest: Manifest, files: Files, found: Sequence[Sighting]) -> View:
-        last_seen_ms = max((origin.written_ms for origin in manifest.origins), default=None)
-        facts = session_facts(key, found, self._store.now(), last_seen_ms, self._lost_after)
+    def _adopted(self, path: Path) -> str:
+        """A file of the working folder, or one that the cache has already, leased."""
+        return self._cache.leased_at(path) or self._cache.adopt(path)
+
+    def _view(self, key: SessionKey, manifest: Manifest, files: Files, facts: SessionFacts) -> View:
         paths = {table: [self._cache.path(digest) for digest in some] for table, some in files.items()}
         version = digest_of(encoded(manifest) + repr(facts).encode())
-        view = View(key, version, facts, (), paths)
-        unreadable = view.rows(
-            "SELECT reason, any_value(detail), sum(amount)::BIGINT FROM completeness GROUP BY 1 ORDER BY 1"
-        )
-        view.gaps = tuple(sentences(manifest, unreadable))
-        leases = weakref.finalize(
-            view, self._cache.release, [digest for some in files.values() for digest in some]
-        )
+        with told():
+            view = View(key, version, facts, (), paths)
+            view.gaps = tuple(sentences(manifest, view.rows(_UNREADABLE)))
+        leases = weakref.finalize(view, self._stored.release, files)
         leases.atexit = False
         return view
 
 
-def stale(error: StoreError) -> str:
-    """Why a view could not be brought up to date, as one of its gaps."""
-    return f"what was stored since could not be read: {error}"
+_UNREADABLE: Final = (
+    "SELECT reason, string_agg(DISTINCT detail, ', ' ORDER BY detail), sum(amount)::BIGINT "
+    "FROM completeness GROUP BY reason ORDER BY reason"
+)
+
+
+def _require(key: SessionKey, anything: object) -> None:
+    if not anything:
+        raise SessionUnknown(f"the archive holds no session {key.path}")

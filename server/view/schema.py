@@ -1,10 +1,12 @@
 """The merged relations that a view offers to SQL, column by column.
 
-Ids are hex text as Ray's REST API prints them; "" and all-`ff` ids of absent things are NULL, and so is empty text. Times of states are
-nanoseconds since the epoch as events carry them; `*_ms` are milliseconds. `json` columns hold JSON text. Nothing here
-depends on now or on the session's end: what stayed open stays open, and is closed by whoever asks (`server/ray/`).
+Ids are hex text as Ray's REST API prints them; "" and all-`ff` ids of absent things are NULL, and so is empty
+text. Times of states are nanoseconds since the epoch as events carry them; `*_ms` are milliseconds. `json`
+columns hold JSON text. Nothing here depends on now or on the session's end: what stayed open stays open, and
+is closed by whoever asks (`server/ray/`).
 
-Sources: R = Ray events (facts of `ray.core.generated` protos, ONE-event JSON), X = `export_events` files, P = polls.
+Sources: R = Ray events (facts of `ray.core.generated` protos, ONE-event JSON), X = `export_events` files, P =
+polls.
 """
 
 from typing import Final
@@ -33,7 +35,7 @@ RELATIONS: Final[dict[str, dict[str, str]]] = {
     "tasks": {
         "task_id": "VARCHAR",
         "attempt_number": "INTEGER",
-        "defined": "BOOLEAN",  # a definition was seen; attempts known only by a profile event are hidden by readers
+        "defined": "BOOLEAN",  # a definition was seen; readers hide the other attempts, as Ray does
         "job_id": "VARCHAR",
         "actor_id": "VARCHAR",
         "type": "VARCHAR",  # NORMAL_TASK, ACTOR_TASK, ACTOR_CREATION_TASK, DRIVER_TASK
@@ -90,7 +92,8 @@ RELATIONS: Final[dict[str, dict[str, str]]] = {
         "call_site": "VARCHAR",
         "runtime_env": "VARCHAR",  # json
         "transitions": "VARCHAR",
-        # json list, by time: {state, ns, node_id, worker_id, pid, port, repr_name, restart_reason, death_cause{}}
+        # json list by time, what is empty is absent: {state, ns, node_id, worker_id, pid, port, repr_name,
+        # restart_reason, death_cause{}}
     },
     # One row per node.
     "nodes": {
@@ -151,8 +154,8 @@ RELATIONS: Final[dict[str, dict[str, str]]] = {
         "driver_exit_code": "INTEGER",
         "seen_ns": "BIGINT",
     },
-    # One row per polled path: the newest answer below 300 or, if there is none, the newest of all, of which time and
-    # status are told apart. Lists are also kept by entity, the last row in which it was ALIVE: path
+    # One row per polled path: the newest answer below 300 or, if there is none, the newest of all, whose time
+    # and status are told apart. Lists are also kept by entity, the last row in which it was ALIVE: path
     # "logical/actors#<actor id>" holds an actor, "nodes#<node id>" a node of `nodes?view=summary`.
     "polls": {
         "path": "VARCHAR",

@@ -21,7 +21,8 @@ FETCHED: Final = 2_000
 class SessionFacts:
     """What is known of a session beside its relations. Times are Unix milliseconds.
 
-    `lost`: it says that it runs, but has been silent for too long; `ended_ms` is then the last thing seen of it.
+    `lost`: it says that it runs, but has been silent for too long; `ended_ms` is then the last thing seen of
+    it.
     """
 
     state: Literal["running", "ended", "lost"]
@@ -34,9 +35,11 @@ class SessionFacts:
 
 
 class View:
-    """Read-only and thread-safe. `version` changes whenever an answer may; `gaps` are sentences: what is missing.
+    """Read-only and thread-safe. `version` changes whenever an answer may; `gaps` are sentences: what is
+    missing.
 
-    `files` are the merged tables, one file each but for lazy ones; the caller sees to it that they outlive the view.
+    `files` are the merged tables, one file each but for lazy ones; the caller sees to it that they outlive
+    the view.
     """
 
     def __init__(
@@ -67,8 +70,8 @@ class View:
     def json(self, sql: str, parameters: Sequence[Any] = ()) -> bytes:
         """The rows of a query as a JSON array of objects, built in SQL.
 
-        Keys are the column names; columns of type JSON stand as they are. A query of one column named `json` gives
-        its values as the array's elements.
+        Keys are the column names; columns of type JSON stand as they are. A query of one column named `json`
+        gives its values as the array's elements.
         """
         with self._database.cursor() as cursor:
             cursor.execute(f"SELECT * FROM ({sql}) LIMIT 0", list(parameters))
@@ -96,7 +99,7 @@ def connect(memory: str) -> duckdb.DuckDBPyConnection:
 
 
 def tables(files: Mapping[str, Sequence[Path]]) -> dict[str, str]:
-    """The query of each merged table. Lazy ones are merged when they are read; one without a file is empty."""
+    """The query of each merged table. Lazy ones are merged when they are read; one of no file is empty."""
     queries = {}
     for table in TABLES:
         if not files.get(table):

@@ -1,47 +1,49 @@
 """Views of all sessions: opened once, shared by requests, kept fresh while somebody looks."""
 
+import contextlib
 import logging
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from archive.errors import StoreError
-from archive.layout import SessionKey
+from archive.errors import ArchiveError, NameInvalid, StoreError
+from archive.layout import CATALOG, CatalogName, SessionKey
 from archive.store.base import Store
 from server.fold.pool import FoldPool
 from server.view.cache import Cache
-from server.view.errors import FoldFailed, ViewPending
+from server.view.errors import ServerError, SessionUnknown, ViewPending
 from server.view.facts import LOST_AFTER_SECONDS
+from server.view.freshness import FORGET_SECONDS, FRESH_SECONDS, Known, most_urgent, settled
 from server.view.opening import Opened, Opening
 from server.view.view import View
 
 _log = logging.getLogger(__name__)
 
-FRESH_SECONDS: Final = 10.0
-"""How old a view may get before a request has it brought up to date."""
 STORE_THREADS: Final = 24
-OPEN_VIEWS: Final = 32
+OPENERS: Final = 4
+TICK_SECONDS: Final = 2.0
+CATALOG_SECONDS: Final = 60.0
+BACKGROUND_SESSIONS: Final = 1_000
+"""How many sessions are kept folded before anybody asks, the newest ones."""
 
 
 @dataclass(slots=True)
 class _Session:
-    """What this server knows of one session."""
+    """What this server holds of one session; guarded by the lock of `Views`."""
 
+    known: Known = field(default_factory=Known)
     opened: Opened | None = None
-    checked: float = 0.0
-    asked: float = 0.0
-    cost: float = 0.0
     flight: "Future[View] | None" = None
     progress: tuple[int, int] = (0, 0)
 
 
 class Views:
-    """Opens views. A context manager: leaving it ends fold processes and threads."""
+    """Opens views. A context manager: inside, views are kept fresh by themselves; leaving ends every fold."""
 
     def __init__(
         self,
@@ -54,13 +56,19 @@ class Views:
         self._store = store
         self._pool = FoldPool()
         self._store_threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="store")
-        self._openers = ThreadPoolExecutor(4, thread_name_prefix="opening")
+        self._openers = ThreadPoolExecutor(OPENERS, thread_name_prefix="opening")
         cache = Cache(cache_folder, cache_bytes)
         self._opening = Opening(store, cache, self._pool, self._store_threads, lost_after_seconds)
         self._lock = threading.Lock()
         self._sessions: dict[SessionKey, _Session] = {}
+        self._ending = threading.Event()
+        self._keeper = threading.Thread(target=self._keep_fresh, name="freshness")
+        self._catalog: list[SessionKey] = []
+        self._catalog_read = 0.0
 
     def __enter__(self) -> Self:
+        self._pool.warm()
+        self._keeper.start()
         return self
 
     def __exit__(
@@ -70,56 +78,128 @@ class Views:
 
     def close(self) -> None:
         """Ends folds that run, without leaving processes behind."""
+        self._ending.set()
         self._pool.close()
+        if self._keeper.ident is not None:
+            self._keeper.join()
         self._openers.shutdown(cancel_futures=True)
-        self._store_threads.shutdown(cancel_futures=True)
+        self._store_threads.shutdown()
 
     def open(self, key: SessionKey, wait_seconds: float) -> View:
         """The view of a session, brought up to date if it is older than some seconds.
 
-        Raises SessionUnknown; ViewPending when there is none after `wait_seconds`; FoldFailed; StoreError. A view that
-        can't be brought up to date in time is given as it is.
+        Raises SessionUnknown; ViewPending when there is none after `wait_seconds`; FoldFailed; StoreError. A
+        view that can't be brought up to date in that time is given as it is.
         """
+        now = time.monotonic()
         with self._lock:
             session = self._sessions.setdefault(key, _Session())
-            session.asked = time.monotonic()
-            if session.opened is not None and session.asked - session.checked < FRESH_SECONDS:
-                return session.opened.view
-            if session.flight is None:
-                session.flight = self._openers.submit(self._open, key, session)
-            flight = session.flight
+            known = session.known
+            session.known = Known(now, known.checked, known.cost, known.settled)
+            opened = session.opened
+            if opened is not None and (known.settled or now - known.checked < FRESH_SECONDS):
+                return opened.view
+            flight = self._flight(key, session)
         try:
             return flight.result(wait_seconds)
         except NotYet:
-            if session.opened is not None:
-                return session.opened.view
+            if opened is not None:
+                return opened.view
             raise ViewPending(*session.progress) from None
-        except (StoreError, FoldFailed):
-            if session.opened is None:
-                raise
-            return session.opened.view
+        except (StoreError, ServerError):
+            if opened is not None:
+                return opened.view
+            raise
+
+    def _flight(self, key: SessionKey, session: _Session) -> "Future[View]":
+        """The opening under way, or a new one. The lock is held."""
+        if session.flight is None:
+            session.flight = self._openers.submit(self._open, key, session)
+        return session.flight
 
     def _open(self, key: SessionKey, session: _Session) -> View:
         def progress(done: int, total: int) -> None:
             session.progress = done, total
 
         began = time.monotonic()
+        opened: Opened | None = None
         try:
             opened = self._opening.up_to_date(key, session.opened, progress)
+        except SessionUnknown:
             with self._lock:
-                session.opened, session.checked = opened, began
+                self._sessions.pop(key, None)
+            raise
         finally:
             with self._lock:
                 session.flight = None
-                session.cost = time.monotonic() - began
-                if session.opened is None:
-                    self._sessions.pop(key, None)
-        if not opened.saved:
-            self._store_threads.submit(self._save, key, session, opened)
+                is_settled = opened is not None and settled(opened.view.facts, self._store.now() * 1000)
+                asked = session.known.asked
+                session.known = Known(asked, began, time.monotonic() - began, is_settled)
+                if opened is not None and asked:
+                    session.opened = opened
+            if opened is not None and opened.unsaved:
+                self._store_threads.submit(self._save, key, opened)
         return opened.view
 
-    def _save(self, key: SessionKey, session: _Session, opened: Opened) -> None:
+    def _save(self, key: SessionKey, opened: Opened) -> None:
         try:
             self._opening.save(key, opened)
-        except StoreError as error:
-            _log.warning("the view of %s could not be stored, others will fold it again: %s", key.path, error)
+        except ArchiveError as error:
+            _log.warning("the view of %s could not be stored, so others fold it again: %s", key.path, error)
+
+    def _keep_fresh(self) -> None:
+        while not self._ending.wait(TICK_SECONDS):
+            try:
+                self._refresh_catalog()
+                self._open_most_urgent()
+                self._forget()
+            except Exception:  # noqa: BLE001 - the next round may go well, and requests open views by themselves
+                _log.exception("views were not kept fresh this time")
+
+    def _refresh_catalog(self) -> None:
+        now = time.monotonic()
+        if self._catalog and now - self._catalog_read < CATALOG_SECONDS:
+            return
+        keys: dict[SessionKey, None] = {}
+        for info in self._store.list(CATALOG):
+            with contextlib.suppress(NameInvalid):
+                keys[CatalogName.parse(info.key).session] = None
+            if len(keys) >= BACKGROUND_SESSIONS:
+                break
+        self._catalog, self._catalog_read = list(keys), now
+
+    def _open_most_urgent(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            keys = dict.fromkeys([*self._sessions, *self._catalog])
+            known = [(key, self._sessions[key].known if key in self._sessions else Known()) for key in keys]
+            key = most_urgent(known, now)
+            if key is None:
+                return
+            session = self._sessions.setdefault(key, _Session())
+            unseen = not session.known.asked and session.flight is None
+        if unseen and self._folded_already(key, session):
+            return
+        with self._lock:
+            flight = self._flight(key, session)
+        with contextlib.suppress(StoreError, ServerError):
+            flight.result()
+
+    def _folded_already(self, key: SessionKey, session: _Session) -> bool:
+        """Whether the stored view holds all that is stored, so that nobody needs to open it now."""
+        began = time.monotonic()
+        facts = self._opening.folded(key)
+        if facts is None:
+            return False
+        with self._lock:
+            is_settled = settled(facts, self._store.now() * 1000)
+            session.known = Known(session.known.asked, began, time.monotonic() - began, is_settled)
+        return True
+
+    def _forget(self) -> None:
+        """Closes views that nobody looks at; what is known of the sessions stays."""
+        now = time.monotonic()
+        with self._lock:
+            for session in self._sessions.values():
+                if session.flight is None and now - session.known.asked > FORGET_SECONDS:
+                    session.opened = None
