@@ -3,6 +3,7 @@
 Sessions that somebody has open come first, then views of running sessions, then sessions that nobody folded
 yet, newest first. No session takes more than a tenth of the time: after an opening that took a second, ten
 pass before the next.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

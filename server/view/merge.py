@@ -98,7 +98,7 @@ _TRANSITIONS: Final = """
 RELATION_SQL: Final[dict[str, str]] = {
     "tasks": (
         f"SELECT {_TASK_COLUMNS}, coalesce(defined, false) AS defined, "
-        f"{_first('paused')} = 'true' AS is_debugger_paused, "
+        f"{_first('paused')}::BOOLEAN AS is_debugger_paused, "
         f"{_first('error')} AS error_type, {_second('error')} AS error_message FROM merged.tasks"
     ),
     "profile": (
