@@ -13,10 +13,10 @@ import msgspec
 
 from archive.compression import Compressor
 from archive.segment import Frame, Mark, Range, compress, framed
-from archive.segment.format import LARGEST_FRAME, kind_of
+from archive.segment.format import LARGEST_FRAME, is_file
 from sidecar.flush.schedule import CLOSE_SIZE
 from sidecar.spool import JournalDamaged, Position, Record, raw_bytes
-from sidecar.spool.record import Kind, MarkPayload
+from sidecar.spool.record import COMPRESS_FROM, Kind, MarkPayload
 
 _AS_IT_IS: Final = 256 << 10
 _LARGEST_RAW: Final = 16 << 20
@@ -57,8 +57,9 @@ class Content:
             run = self._runs.setdefault(record.stream, _Run())
             run.add(record, self._data)
             self._raw += record.raw_length
-            self._size += record.size if record.compressed else record.size // _RATIO_OF_RAW
-            if kind_of(record.stream) == "logs":
+            tried = record.compressed or record.size >= COMPRESS_FROM
+            self._size += record.size if tried else record.size // _RATIO_OF_RAW
+            if is_file(record.stream):
                 self.log_bytes += record.raw_length
         self._whole = not record.more
         self.end = record.end

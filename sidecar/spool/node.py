@@ -21,6 +21,7 @@ from sidecar.spool.budget import Budget
 from sidecar.spool.checkpoint import Checkpoint, CheckpointFile
 from sidecar.spool.journal import Journal, Streams, told
 from sidecar.spool.record import (
+    COMPRESS_FROM,
     LARGEST_RECORD,
     JournalDamaged,
     Kind,
@@ -35,7 +36,6 @@ from sidecar.spool.record import (
 
 DAMAGED: Final = "journal_damaged"
 
-_COMPRESS_FROM: Final = 4096
 _ENOUGH_TO_ROLL: Final = 64 << 10
 
 _Result = TypeVar("_Result")
@@ -296,7 +296,7 @@ class NodeSpool:
             piece = view[begin : begin + LARGEST_RECORD]
             last = begin + LARGEST_RECORD >= len(view)
             payload: Buffer = piece
-            if len(piece) >= _COMPRESS_FROM:
+            if len(piece) >= COMPRESS_FROM:
                 payload = self._compressor.compress(piece)
                 payload = payload if len(payload) < len(piece) else piece
             pieces.append(

@@ -37,6 +37,7 @@ from archive.segment import MarkKind
 
 VERSION: Final = 1
 LARGEST_RECORD: Final = 1 << 20
+COMPRESS_FROM: Final = 4096
 
 _HEADER: Final = struct.Struct("<IBBHIIIIQQ")
 _CHECKSUM_SIZE: Final = 4

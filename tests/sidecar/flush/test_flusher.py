@@ -1,0 +1,357 @@
+import hashlib
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archive.layout import SegmentName, SessionKey
+from archive.segment import Footer, Mark, fetch_footer
+from archive.store.local import LocalStore
+from archive.stream import Reader, Segment
+from sidecar.flush import Flusher
+from sidecar.spool import DAMAGED, NodeSpool, Spool, SpoolUnusable
+
+SESSION = SessionKey("team", "raycluster", "session_2026-11-23_02-43-27_490622_12278")
+NODE = "ab" * 28
+LOG = "logs/raylet.out"
+
+
+def noise(length: int, seed: int = 0) -> bytes:
+    """Bytes that can't be compressed."""
+    return hashlib.shake_128(b"%d" % seed).digest(length)
+
+
+def segments(store: LocalStore) -> list[Segment]:
+    return [Segment(info, fetch_footer(store, info)) for info in store.list("v1/segments/")]
+
+
+def footers(store: LocalStore) -> list[Footer]:
+    return [segment.footer for segment in segments(store)]
+
+
+def stored(store: LocalStore, stream: str = "events") -> bytes:
+    reader = Reader(store)
+    return b"".join(data for _, data in reader.read(reader.open(stream, segments(store))))
+
+
+def numbers(store: Any) -> list[int]:
+    return [SegmentName.parse(key).sequence for key in store.puts]
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    with Spool(tmp_path / "spool", 256 << 20) as spool:
+        yield spool
+
+
+@pytest.fixture
+def node(spool: Spool) -> NodeSpool:
+    return spool.node(SESSION, NODE)
+
+
+@pytest.fixture
+def flusher(node: NodeSpool, store: LocalStore, time: Any) -> Flusher:
+    return Flusher(node, store, collector="0.1.0", clock=time.clock)
+
+
+def run(flusher: Flusher, time: Any, seconds: float) -> None:
+    """Steps as the collector's thread would make them."""
+    end = time.now + seconds
+    while time.now < end:
+        time.sleep(max(0.001, min(flusher.step(), end - time.now)))
+    flusher.step()
+
+
+def test_nothing_new_makes_no_request(flusher: Flusher, store: Any, time: Any) -> None:
+    run(flusher, time, 100)
+    assert store.puts == []
+
+
+def test_new_bytes_are_stored_after_five_seconds(
+    node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    node.set_facts(role="head")
+    run(flusher, time, 100)
+    node.append("events", b"one\n")
+    before = len(store.puts)
+    run(flusher, time, 4.5)
+    assert len(store.puts) == before
+    run(flusher, time, 2)
+    assert stored(store) == b"one\n"
+    run(flusher, time, 100)
+    assert len(store.puts) == before + 1
+    [footer] = footers(store)
+    assert footer.facts.node == {"role": "head"}
+    assert footer.facts.collector == "0.1.0"
+    assert not footer.facts.closed
+
+
+def test_the_open_segment_is_built_again_under_its_number(
+    node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    for number in range(3):
+        node.append("events", b"%d\n" % number)
+        run(flusher, time, 6)
+    assert numbers(store) == [1, 1, 1]
+    assert stored(store) == b"0\n1\n2\n"
+    assert [len(footer.frames) for footer in footers(store)] == [1]
+
+
+def test_once_the_end_has_begun_new_bytes_are_stored_after_a_second(
+    node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    flusher.begin_end()
+    node.append("events", b"one\n")
+    run(flusher, time, 1.5)
+    assert stored(store) == b"one\n"
+
+
+def test_a_segment_is_closed_after_sixty_puts_and_the_next_number_begins(
+    node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    for number in range(61):
+        node.append("events", b"%d\n" % number)
+        run(flusher, time, 6)
+    assert numbers(store) == [1] * 60 + [2]
+    assert [footer.facts.closed for footer in footers(store)] == [True, False]
+    assert stored(store) == b"".join(b"%d\n" % number for number in range(61))
+
+
+def test_a_backlog_goes_out_at_once_in_segments_of_about_a_mebibyte(
+    spool: Spool, node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    data = noise(9 << 20)
+    for place in range(0, len(data), 300_000):
+        node.append(LOG, data[place : place + 300_000])
+    run(flusher, time, 6)
+    assert stored(store, LOG) == data
+    assert numbers(store) == list(range(1, len(store.puts) + 1))
+    assert all(info.size < 1.5 * (1 << 20) for info in store.list("v1/segments/"))
+    assert [footer.facts.closed for footer in footers(store)][:-1] == [True] * (len(store.puts) - 1)
+    assert spool.budget.taken < 5 << 20
+
+
+def test_what_was_appended_at_once_never_lies_across_two_segments(
+    node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    for seed in range(4):
+        node.append("events", noise((3 << 20) + 5, seed))
+    run(flusher, time, 6)
+    starts = [footer.frames[0].start for footer in footers(store)]
+    assert starts == [number * ((3 << 20) + 5) for number in range(4)]
+
+
+def test_large_appends_are_not_compressed_again(
+    node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    line = b'{"eventId":"' + b"a" * 700 + b'"}\n'
+    node.append("events", line * 1000)
+    [record] = node.records(node.stored).records
+    run(flusher, time, 6)
+    [frame] = footers(store)[0].frames
+    [info] = store.list("v1/")
+    assert store.get(info.key, start=frame.place, length=frame.size).data == node.payload(record)
+
+
+def test_a_put_that_failed_for_certain_is_tried_again_under_its_number(
+    node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    store.script = ["fails", "refused"]
+    node.append("events", b"one\n")
+    run(flusher, time, 30)
+    assert numbers(store) == [1, 1, 1]
+    assert stored(store) == b"one\n"
+    assert (flusher.puts, flusher.failures, flusher.last_error) == (1, 2, "")
+
+
+def test_a_put_of_unknown_outcome_ends_its_number(
+    node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    node.append("events", b"one\n")
+    run(flusher, time, 6)
+    store.script = ["late"]
+    node.append("events", b"two\n")
+    run(flusher, time, 6)
+    node.append("events", b"three\n")
+    run(flusher, time, 30)
+    assert set(numbers(store)) == {1, 2}
+    assert stored(store) == b"one\ntwo\nthree\n"
+    store.arrive()
+    assert stored(store) == b"one\ntwo\nthree\n"
+    reader = Reader(store)
+    assert reader.check(reader.open("events", segments(store))) == []
+
+
+def test_failures_wait_longer_and_longer_up_to_a_minute(
+    node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    store.script = ["fails"] * 50
+    node.append("events", b"one\n")
+    moments = []
+    for _ in range(3000):
+        before = len(store.puts)
+        time.sleep(max(0.01, flusher.step()))
+        if len(store.puts) > before:
+            moments.append(time.now)
+    pauses = [later - earlier for earlier, later in pairwise(moments)]
+    assert pauses[0] < 1
+    assert 40 < max(pauses) <= 61
+    assert flusher.last_error == ""
+    assert stored(store) == b"one\n"
+
+
+def test_nothing_is_lost_in_a_long_outage_and_the_rest_follows_fast(
+    node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    store.script = ["fails"] * 30
+    expected = b""
+    for number in range(400):
+        data = noise(20_000, number)
+        expected += data
+        node.append("events", data)
+        run(flusher, time, 5)
+    run(flusher, time, 120)
+    assert store.script == []
+    assert stored(store) == expected
+    assert flusher.oldest_unstored_seconds() == 0
+
+
+def test_the_age_of_the_oldest_byte_without_confirmation_is_told(
+    tmp_path: Path, store: Any, time: Any
+) -> None:
+    with Spool(tmp_path / "aged", 1 << 20, wall=lambda: time.now) as spool:
+        node = spool.node(SESSION, NODE)
+        flusher = Flusher(node, store, clock=time.clock)
+        assert flusher.oldest_unstored_seconds() == 0
+        node.append("events", b"one\n")
+        time.sleep(3)
+        assert flusher.oldest_unstored_seconds() == pytest.approx(3, abs=0.01)
+        run(flusher, time, 6)
+        assert flusher.oldest_unstored_seconds() == 0
+
+
+def test_losses_alone_are_told_too(node: NodeSpool, flusher: Flusher, store: Any, time: Any) -> None:
+    node.count_loss("budget", 7)
+    run(flusher, time, 6)
+    [footer] = footers(store)
+    assert (dict(footer.facts.losses), footer.frames) == ({"budget": 7}, ())
+
+
+def test_marks_are_in_the_footer(node: NodeSpool, flusher: Flusher, store: Any, time: Any) -> None:
+    node.append(LOG, b"old")
+    node.mark(LOG, "truncated", "shorter than before", 9)
+    run(flusher, time, 6)
+    assert footers(store)[0].facts.marks == (Mark(LOG, 3, "truncated", "shorter than before", 9),)
+
+
+def test_finishing_stores_everything_with_the_reason_and_removes_the_spool(
+    spool: Spool, node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    node.append("events", b"one\n")
+    run(flusher, time, 6)
+    node.append(LOG, b"log")
+    assert flusher.finish("sigterm", time.now + 10)
+    assert numbers(store) == [1, 1]
+    [footer] = footers(store)
+    assert (footer.facts.final, footer.facts.closed) == ("sigterm", True)
+    assert stored(store) == b"one\n"
+    assert stored(store, LOG) == b"log"
+    assert spool.budget.taken == 0
+    assert flusher.finish("again", time.now)
+    run(flusher, time, 10)
+    with pytest.raises(SpoolUnusable):
+        node.append("events", b"two\n")
+
+
+def test_finishing_a_backlog_puts_the_newest_first_and_logs_last(
+    spool: Spool, node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    logs = events = b""
+    for seed in range(24):
+        node.append(LOG, noise(500_000, seed))
+        node.append("events", noise(500_000, seed + 100))
+        logs += noise(500_000, seed)
+        events += noise(500_000, seed + 100)
+    assert flusher.finish("sigterm", time.now + 10)
+    assert stored(store) == events
+    assert stored(store, LOG) == logs
+    kinds = [{frame.stream for frame in footer.frames} for footer in footers(store)]
+    first_log = kinds.index({LOG})
+    assert kinds[:first_log] == [{"events"}] * first_log
+    assert kinds[first_log:-1] == [{LOG}] * (len(kinds) - first_log - 1)
+    first = next(footer for footer in footers(store) if footer.frames)
+    assert first.frames[0].start > 9 * 500_000
+    assert [footer.facts.final for footer in footers(store)] == [None] * (len(kinds) - 1) + ["sigterm"]
+    assert spool.budget.taken == 0
+
+
+def test_finishing_insists_within_its_deadline(
+    node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    store.script = ["fails", "late", "never"]
+    node.append("events", b"one\n")
+    assert flusher.finish("sigterm", time.now + 10)
+    assert numbers(store) == [1, 1, 2, 3]
+    store.arrive()
+    assert stored(store) == b"one\n"
+
+
+@pytest.mark.parametrize("size", [10, 12 << 20])
+def test_finishing_gives_up_at_its_deadline_and_another_life_goes_on(
+    tmp_path: Path, store: Any, time: Any, size: int
+) -> None:
+    data = noise(size)
+    with Spool(tmp_path / "spool", 256 << 20) as spool:
+        node = spool.node(SESSION, NODE)
+        for place in range(0, size, 1 << 20):
+            node.append("events", data[place : place + (1 << 20)])
+        store.script = ["fails"] * 100
+        deadline = time.now + 3
+        assert not Flusher(node, store, clock=time.clock).finish("sigterm", deadline)
+        assert time.now < deadline
+    store.script = []
+    with Spool(tmp_path / "spool", 256 << 20) as spool:
+        [left] = spool.left_over()
+        assert Flusher(left, store, clock=time.clock).finish("left over", time.now + 10)
+        assert spool.left_over() == []
+    assert stored(store) == data
+    assert footers(store)[-1].facts.final == "left over"
+
+
+def test_several_node_spools_are_flushed_side_by_side(
+    spool: Spool, node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    other = spool.node(SESSION, "cd" * 28)
+    other.append("events", b"other\n")
+    node.append("events", b"mine\n")
+    second = Flusher(other, store, clock=time.clock)
+    for _ in range(10):
+        time.sleep(1)
+        flusher.step()
+        second.step()
+    assert sorted(footer.facts.name.node_id for footer in footers(store)) == ["ab" * 28, "cd" * 28]
+
+
+def test_a_record_that_rots_on_the_disk_is_a_counted_gap(
+    tmp_path: Path, node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    node.append("events", b"one\n")
+    run(flusher, time, 6)
+    node.append("events", b"two\n")
+    batch = node.records(node.stored)
+    [journal] = (tmp_path / "spool").rglob("journal-*.log")
+    whole = journal.read_bytes()
+    journal.write_bytes(whole.replace(b"two", b"TWO"))
+    node.append("events", b"three\n")
+    run(flusher, time, 6)
+    assert len(batch.records) == 2
+    assert stored(store) == b"one\n"
+    assert node.losses[DAMAGED] >= 1
+    node.append("events", b"four\n")
+    run(flusher, time, 6)
+    extent = Reader(store).open("events", segments(store))
+    assert [(mark.kind, mark.offset, mark.size) for mark in extent.marks] == [("gap", 4, 10)]
+    assert stored(store) == b"one\nfour\n"
+    assert footers(store)[0].facts.losses == node.losses
