@@ -30,7 +30,7 @@ def put_session(
 
 
 class GatedStore(LocalStore):
-    """A folder in which nobody finds one session's segments before the gate opens; the rest answers as always."""
+    """A folder in which nobody finds one session's segments before the gate opens."""
 
     def __init__(self, root: Path, slow: str) -> None:
         super().__init__(root)
