@@ -11,8 +11,8 @@ from server.opening import OpensViews
 class Parts:
     """Where sessions are read from, how they are opened and shown.
 
-    `frontend_trouble` says why there is no front end, if there is none; `patience_seconds`: how long a request
-    waits for a session to be opened.
+    `frontend_trouble` says why there is no front end, if there is none; `patience_seconds`: how long a
+    request waits for a session to be opened.
     """
 
     store: Store

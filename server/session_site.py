@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from archive.layout import SessionKey
 from server.catalog import Catalog
+from server.logs.history import routes as history_routes
 from server.logs.routes import routes as log_routes
 from server.logs.session import LogShelf
 from server.opening import Openings, OpenSession
@@ -45,6 +46,7 @@ class SessionSite:
             Route("/", self._index),
             Route("/index.html", self._index),
             Route("/history/assets/{name}", self._page_asset),
+            *history_routes,
             *log_routes,
             *ray_routes,
             Route("/{name:path}", self._asset),

@@ -50,13 +50,14 @@ class Sending:
         """The bytes, each piece read in a thread."""
         if self.start >= self.end:
             return
-        pieces = self.logs.read(self.node_id, self.path, self.start, self.end)
-        while (piece := await asyncio.to_thread(_next, pieces)) is not None:
+        async for piece in in_threads(self.logs.read(self.node_id, self.path, self.start, self.end)):
             yield piece
 
 
-def _next(pieces: Iterator[bytes]) -> bytes | None:
-    return next(pieces, None)
+async def in_threads(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """The pieces, each made in a thread, none before the last was sent."""
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield piece
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,17 @@
 """Pages as HTML, from templates. Pure: every moment is given; `root` is the relative way to the list."""
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from archive.layout import SessionKey
+from server.logs.search import Found
 from server.pages.listing import Page, Question
-from server.pages.words import ago, duration, thousands, utc
+from server.pages.words import ago, duration, size, thousands, utc
 from server.sessions import Session, Snapshot, State
 
 _TEMPLATES = Environment(
@@ -18,6 +22,7 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters["thousands"] = thousands
+_TEMPLATES.filters["size"] = size
 SESSION_ROOT = "../../../../"
 """The way from a session's own address back to the list."""
 
@@ -30,6 +35,16 @@ class Bar:
     state: State
     when: str
     missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NodeListing:
+    """One node's logs by group, what is known of the node, and what could not be read."""
+
+    node_id: str
+    facts: Mapping[str, str]
+    groups: Mapping[str, Sequence[str]]
+    troubles: Sequence[str]
 
 
 def session_href(key: SessionKey) -> str:
@@ -136,6 +151,58 @@ def progress_page(key: SessionKey, done: int, total: int) -> str:
         done=f"{thousands(done)} of {thousands(total)} segments read."
         if total
         else "Looking at what is there.",
+    )
+
+
+def logs_page(
+    key: SessionKey, words: str, nodes: Sequence[NodeListing], found: Found | None, trouble: str
+) -> str:
+    """All logs of a session, and the lines found in them; links lead to Ray's own log viewer."""
+    shown = [
+        {
+            "title": _node_title(node.facts),
+            "node_id": node.node_id,
+            "groups": node.groups,
+            "troubles": node.troubles,
+        }
+        for node in nodes
+    ]
+    return _TEMPLATES.get_template("logs.html").render(
+        root=f"../../{SESSION_ROOT}",
+        namespace=key.namespace,
+        cluster=key.cluster,
+        session=key.session,
+        words=words,
+        nodes=shown,
+        found=found,
+        trouble=trouble,
+        viewer=_viewer_href,
+        download=_download_href,
+        marked=lambda line: _marked(line, words),
+    )
+
+
+def _viewer_href(node_id: str, name: str) -> str:
+    return "../../#/logs/viewer?" + urlencode({"nodeId": node_id, "fileName": name})
+
+
+def _download_href(node_id: str, name: str) -> str:
+    saved_as = name.rpartition("/")[2]
+    asked = {"node_id": node_id, "filename": name, "lines": -1, "download_filename": saved_as}
+    return "../../api/v0/logs/file?" + urlencode(asked)
+
+
+def _node_title(facts: Mapping[str, str]) -> str:
+    role = {"head": "Head node", "worker": "Worker node"}.get(facts.get("role", ""), "Node")
+    where = facts.get("pod_name") or facts.get("hostname") or ""
+    return " ".join(part for part in (role, where, facts.get("node_ip", "")) if part)
+
+
+def _marked(line: str, words: str) -> Markup:
+    """A line with the words that were found in it set off."""
+    pieces = re.split(f"({re.escape(words)})", line, flags=re.IGNORECASE)
+    return Markup().join(  # the words stand at every second place
+        Markup("<mark>{}</mark>").format(piece) if place % 2 else piece for place, piece in enumerate(pieces)
     )
 
 
