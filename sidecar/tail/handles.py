@@ -3,7 +3,8 @@
 import os
 from collections import OrderedDict
 
-from sidecar.tail.folder import Folder, Identity, Seen, seen_of
+from sidecar.tail.chain import Piece
+from sidecar.tail.folder import Folder, Seen, seen_of
 
 
 class FileReplaced(OSError):
@@ -11,58 +12,50 @@ class FileReplaced(OSError):
 
 
 class Handles:
-    """Open files by identity, at most `limit`: the one used longest ago goes first, deleted ones last."""
+    """At most `limit` open files: the one used longest ago goes first, files gone from their ring last."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._open: OrderedDict[Identity, int] = OrderedDict()
-        self._deleted: set[Identity] = set()
+        self._open: OrderedDict[Piece, int] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def __contains__(self, identity: Identity) -> bool:
-        return identity in self._open
+    def __contains__(self, piece: Piece) -> bool:
+        return piece in self._open
 
     @property
     def full(self) -> bool:
         return len(self._open) >= self._limit
 
-    def open(self, folder: Folder | None, path: str, identity: Identity) -> int:
-        """A descriptor of this very file. Raises OSError, FileReplaced if the name leads to another."""
-        held = self._open.get(identity)
+    def open(self, folder: Folder | None, path: str, piece: Piece) -> int:
+        """A descriptor of this very file. Raises OSError, FileReplaced if the path leads to another."""
+        held = self._open.get(piece)
         if held is not None:
-            self._open.move_to_end(identity)
+            self._open.move_to_end(piece)
             return held
         if folder is None:
             raise FileNotFoundError(path)
         descriptor = folder.open_file(path)
         seen = seen_of(descriptor)
-        if seen is None or seen.identity != identity:
+        if seen is None or seen.identity != piece.identity:
             os.close(descriptor)
             raise FileReplaced(path)
         while self.full:
-            self.drop(
-                next((each for each in self._open if each not in self._deleted), next(iter(self._open)))
-            )
-        self._open[identity] = descriptor
+            self.drop(next((each for each in self._open if not each.gone), next(iter(self._open))))
+        self._open[piece] = descriptor
         return descriptor
 
-    def stat(self, identity: Identity) -> Seen | None:
+    def stat(self, piece: Piece) -> Seen | None:
         """The file as it is now, None if it isn't open."""
-        held = self._open.get(identity)
+        held = self._open.get(piece)
         return None if held is None else seen_of(held)
 
-    def deleted(self, identity: Identity) -> None:
-        """Only this handle leads to the file now."""
-        self._deleted.add(identity)
-
-    def drop(self, identity: Identity) -> None:
-        self._deleted.discard(identity)
-        held = self._open.pop(identity, None)
+    def drop(self, piece: Piece) -> None:
+        held = self._open.pop(piece, None)
         if held is not None:
             os.close(held)
 
     def close(self) -> None:
-        for identity in list(self._open):
-            self.drop(identity)
+        for piece in list(self._open):
+            self.drop(piece)

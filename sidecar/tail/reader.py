@@ -6,11 +6,11 @@ import os
 from dataclasses import dataclass, field
 
 from sidecar.spool import NodeSpool, Source
-from sidecar.tail.chain import Chain, Note, Piece
+from sidecar.tail.chain import Chain, Note, Piece, RingFile
 from sidecar.tail.folder import Folder, Identity
 from sidecar.tail.handles import FileReplaced, Handles
 from sidecar.tail.lines import cut
-from sidecar.tail.names import Kind, shown
+from sidecar.tail.names import Kind, backup, shown
 from sidecar.tail.settings import PIECE, TailSettings
 
 GUARDED = 64
@@ -58,13 +58,19 @@ class Log:
     def busy(self) -> bool:
         if self.capped:
             return False
-        return not self.chain.idle or self.recorded != self.reading
+        return not self.chain.idle or not self.on_record
 
     @property
-    def reading(self) -> Identity:
-        """The file that the next source should name."""
+    def on_record(self) -> bool:
+        """Whether the spool knows which file the log is at.
+
+        A file without a byte read has no guard to know it by, so the one before it stays named while it is
+        there.
+        """
         head = self.chain.head
-        return _NO_FILE if head is None else head.identity
+        if head is None:
+            return self.recorded == _NO_FILE
+        return self.recorded == head.identity or (head.position == 0 and self.recorded in self.ring)
 
     @property
     def lag(self) -> int:
@@ -75,10 +81,12 @@ class Log:
         self.recorded = Identity(source.device, source.inode)
         self.capped = source.guard == CAPPED
         if self.recorded != _NO_FILE:
-            guard, position = source.guard, source.position
-            self.chain.items.append(
-                Piece(source.path, self.recorded, position=position, guard=guard, resumed=True)
+            was = backup(source.path)
+            piece = Piece(
+                source.path, self.recorded, position=source.position, guard=source.guard, resumed=True
             )
+            piece.index = 0 if was is None or was.base != shown(self.base) else was.index
+            self.chain.items.append(piece)
 
     def go_on(self, source: Source, node_id: str) -> None:
         """Goes on where another node stopped."""
@@ -106,7 +114,7 @@ class Reader:
         taken = 0
         if head is not None and not head.drained and not log.capped and (final or scan >= log.retry):
             try:
-                descriptor = self._handles.open(folder, head.path, head.identity)
+                descriptor = self._handles.open(folder, head.path, head)
                 taken = self._take(descriptor, log, head, allowance, scan, final=final)
             except (FileNotFoundError, FileReplaced):
                 pass
@@ -170,32 +178,37 @@ class Reader:
         head = log.chain.head
         if log.capped or (head is None and log.chain.items):
             return
-        if log.recorded == log.reading:
+        if log.on_record:
             return
         self._mark_continued(log)
-        source = (
-            NOWHERE if head is None else Source(shown(head.path), *head.identity, head.position, head.guard)
-        )
+        source = NOWHERE
+        if head is not None:
+            source = Source(shown(head.path), *head.identity, head.position, head.guard)
         self._spool.append(log.stream, b"", source=source)
-        log.recorded = log.reading
+        log.recorded = Identity(source.device, source.inode)
 
-    def is_stranger(self, folder: Folder, path: str, piece: Piece) -> bool:
-        """Whether the file of this name has the piece's inode, and other bytes: the inode is used again."""
-        if piece.identity in self._handles:
+    def is_stranger(self, folder: Folder, file: RingFile, piece: Piece) -> bool:
+        """Whether the inode of the piece is used again: there are other bytes, or it moved down the ring."""
+        if piece in self._handles:
             return False
+        if file.index < piece.index:
+            return True
         back = min(GUARDED, piece.position)
         try:
-            descriptor = self._handles.open(folder, path, piece.identity)
-            return guard_of(os.pread(descriptor, back, piece.position - back)) != piece.guard
+            descriptor = self._handles.open(folder, file.path, piece)
+            if guard_of(os.pread(descriptor, back, piece.position - back)) == piece.guard:
+                return False
         except OSError:
             return False
+        self._handles.drop(piece)
+        return True
 
     def _advance(self, log: Log, scan: int, *, final: bool) -> None:
         before = log.chain.head
         for note in log.chain.advance(scan, final=final):
             self._note(log, note)
         if before is not None and before is not log.chain.head:
-            self._handles.drop(before.identity)
+            self._handles.drop(before)
 
     def _note(self, log: Log, note: Note) -> None:
         self._mark_continued(log)

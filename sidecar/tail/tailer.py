@@ -226,25 +226,28 @@ class Tailer:
         """Shows the chain its ring, and the files of the chain that only handles lead to."""
         ring = [RingFile(path, index, self._files[path]) for path, index in log.members.items()]
         strangers: list[Identity] = []
-        if folder is not None and len(ring) > 1 and {file.seen.identity for file in ring} != log.ring:
+        if folder is not None and {file.seen.identity for file in ring} != log.ring:
             ring = self._look_again(folder, log)
-            strangers = [
-                piece.identity
-                for piece in log.chain.pieces
-                for file in ring
-                if file.seen.identity == piece.identity and self._reader.is_stranger(folder, file.path, piece)
-            ]
+            strangers = self._strangers(folder, log, ring) if len(ring) > 1 else []
         ring.sort(key=lambda file: -file.index)
         log.ring = frozenset(file.seen.identity for file in ring)
         held = {}
         for piece in log.chain.pieces:
-            seen = None if piece.identity in log.ring else self._handles.stat(piece.identity)
+            seen = None if piece.identity in log.ring else self._handles.stat(piece)
             if seen is not None:
                 held[piece.identity] = seen
-                self._handles.deleted(piece.identity)
         if log.continues is not None and not any(piece.identity in log.ring for piece in log.chain.pieces):
             log.forget()
         log.chain.see(ring, self._scan, held=held, strangers=strangers)
+
+    def _strangers(self, folder: Folder, log: Log, ring: list[RingFile]) -> list[Identity]:
+        """Which files of the ring only have the inode of one that was known."""
+        return [
+            piece.identity
+            for piece in log.chain.pieces
+            for file in ring
+            if file.seen.identity == piece.identity and self._reader.is_stranger(folder, file, piece)
+        ]
 
     def _look_again(self, folder: Folder, log: Log) -> list[RingFile]:
         """The ring, name by name upwards.
@@ -253,12 +256,15 @@ class Tailer:
         up too meets each of them; one met twice counts where it was met last.
         """
         found: dict[Identity, RingFile] = {}
-        indexes = {0, *log.members.values(), *(index + 1 for index in log.members.values())}
-        for index in sorted(indexes):
+        index, top = 0, max(log.members.values(), default=0)
+        # While a ring turns, one of its names is free.
+        while index <= top + 1:
             for path in names.backup_names(log.base, index) if index else (log.base,):
                 seen = folder.stat(path) if self._owners.get(path, log) is log else None
                 if seen is not None:
                     found[seen.identity] = RingFile(path, index, seen)
+                    top = max(top, index + 1)
+            index += 1
         return list(found.values())
 
     def _hold(self, folder: Folder | None) -> None:
@@ -270,12 +276,12 @@ class Tailer:
                     deleted.append(piece)
                 elif not piece.drained and not self._handles.full:
                     with contextlib.suppress(OSError):
-                        self._handles.open(folder, piece.path, piece.identity)
+                        self._handles.open(folder, piece.path, piece)
         excess = sum(piece.unread for piece in deleted) - self._settings.deleted_bytes
         for piece in sorted(deleted, key=lambda piece: -piece.unread):
             if excess <= 0:
                 return
-            self._handles.drop(piece.identity)
+            self._handles.drop(piece)
             excess -= piece.unread
 
     def _read(self, folder: Folder | None, limit: int | None, deadline: float, *, final: bool) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,64 @@ class TestRenaming:
         assert collector.text("logs/a.out") == b"01 12"
         assert collector.marks("logs/a.out") == []
 
+    def test_knows_a_used_again_inode_in_a_ring_that_turned_round_while_the_collector_was_away(
+        self, collector: Any, write: Write, ring: Any
+    ) -> None:
+        log = ring("a.out", 2)
+        path = write("a.out", "first\n")
+        collector.scan()
+        path.rename(log.name(3))
+        write("a.out.2", "second\n")
+        write("a.out.1", "third\n")
+        log.name(3).write_text("fourth, in the first one's inode\n")
+        log.name(3).rename(path)
+        collector.restart()
+        collector.finish()
+        assert collector.text("logs/a.out") == b"first\nsecond\nthird\nfourth, in the first one's inode\n"
+        assert collector.marks("logs/a.out") == [("gap", 6)]
+
+    def test_reads_no_backup_again_when_the_newest_file_is_deleted(
+        self, collector: Any, write: Write, ring: Any
+    ) -> None:
+        log = ring("a.out", 3)
+        for number in range(3):
+            write("a.out", f"{number}\n")
+            collector.scan(2)
+            log.turn()
+        log.path.unlink()
+        collector.scan(15)
+        write("a.out", "3\n")
+        collector.scan(2)
+        assert collector.text("logs/a.out") == b"0\n1\n2\n3\n"
+
+    @pytest.mark.parametrize("cpp", [False, True])
+    def test_misses_nothing_of_a_ring_that_turns_while_it_is_looked_at(
+        self, collector: Any, write: Write, ring: Any, cpp: bool
+    ) -> None:
+        log = ring("a.out", 30, cpp)
+        turns = 300
+
+        def turn() -> None:
+            for number in range(turns):
+                write("a.out", f"{number}\n")
+                log.turn()
+                # As many turns between two scans as the ring has files would be a gap.
+                scanned.wait()
+                if number % 5 == 0:
+                    scanned.clear()
+
+        scanned = threading.Event()
+        thread = threading.Thread(target=turn)
+        thread.start()
+        while thread.is_alive():
+            collector.scan()
+            scanned.set()
+        thread.join()
+        collector.finish()
+        expected = "".join(f"{number}\n" for number in range(turns))
+        assert collector.text("logs/a.out") == expected.encode()
+        assert collector.marks("logs/a.out") == []
+
     def test_takes_a_name_with_a_number_for_a_log_of_its_own(self, collector: Any, write: Write) -> None:
         write("metrics.2.log", "own")
         assert collector.scan().bytes_read == 0
@@ -329,6 +388,20 @@ class TestDeleting:
             collector.scan(2)
         assert collector.marks("logs/a.out") == [("gap", 4)]
         assert collector.losses == {"logs.deleted": 1}
+
+    def test_a_log_that_vanished_is_not_taken_for_another_that_got_its_inode(
+        self, collector: Any, write: Write, logs: Path
+    ) -> None:
+        path = write("a.out", "one\n")
+        collector.scan()
+        path.rename(logs / "b.out")
+        (logs / "b.out").write_text("another log\n")
+        collector.restart()
+        collector.scan()
+        assert collector.finish().lag_bytes == 0
+        assert collector.text("logs/a.out") == b"one\n"
+        assert collector.text("logs/b.out") == b"another log\n"
+        assert collector.marks("logs/a.out") == [("gap", 4)]
 
     def test_a_log_made_anew_goes_on_in_its_stream(self, collector: Any, write: Write) -> None:
         for text in ("one\n", "two\n", "three\n"):

@@ -88,8 +88,8 @@ class Machine(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NAMES), amount=st.integers(0, 20))
     def rewrite(self, name: str, amount: int) -> None:
         path = self.logs / name
-        if path.is_file() and not path.is_symlink():
-            log = self.model[name]
+        log = self.model[name]
+        if path.is_file() and not path.is_symlink() and len(log.files) == 1:
             self.cut(name, log.files[0])
             path.write_bytes(b"")
             log.files[0].tokens.clear()
