@@ -8,25 +8,25 @@ reports a second one when the actor's job ends).
 from typing import Final
 
 from server.ray import closing
-from server.ray.closing import literal
+from server.ray.closing import later, literal
 from server.ray.columns import Column, Kind, redacted
 from server.ray.listing import Noun
 from server.view.view import SessionFacts
 
 COLUMNS: Final = (
-    Column("actor_id"),
+    Column("actor_id", Kind.ID),
     Column("class_name"),
     Column("state"),
-    Column("job_id"),
+    Column("job_id", Kind.ID),
     Column("name"),
-    Column("node_id"),
+    Column("node_id", Kind.ID),
     Column("pid", Kind.INTEGER),
     Column("ray_namespace"),
     Column("serialized_runtime_env", filterable=False, detail=True),
     Column("required_resources", Kind.JSON, filterable=False, detail=True),
     Column("death_cause", Kind.JSON, filterable=False, detail=True),
     Column("is_detached", Kind.BOOLEAN, filterable=False, detail=True),
-    Column("placement_group_id", detail=True),
+    Column("placement_group_id", Kind.ID, detail=True),
     Column("repr_name", detail=True),
     Column("num_restarts", filterable=False, detail=True),
     Column("num_restarts_due_to_lineage_reconstruction", filterable=False, detail=True),
@@ -51,7 +51,7 @@ def relation(facts: SessionFacts) -> str:
     return f"""
         SELECT * REPLACE (
             CASE WHEN {closed} THEN {_inferred_death(end.sentence)} ELSE death_cause END AS death_cause,
-            CASE WHEN {closed} THEN greatest({literal(end.ms)}, coalesce(started_ms, 0)) ELSE ended_ms END AS ended_ms,
+            CASE WHEN {closed} THEN {later(literal(end.ms), 'started_ms')} ELSE ended_ms END AS ended_ms,
             CASE WHEN {closed} THEN 'DEAD' ELSE state END AS state)
         FROM (
             SELECT actor_id, job_id, class_name, ray_namespace, is_detached, placement_group_id, call_site,

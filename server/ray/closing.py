@@ -67,11 +67,25 @@ def literal(value: str | int | None) -> str:
     return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
 
 
+def later(one: str, other: str) -> str:
+    """SQL of the later of two times, of which the second may be NULL.
+
+    Not `greatest`: DuckDB 2.0 fails on filters that it moves into one.
+    """
+    return f"CASE WHEN {other} > {one} THEN {other} ELSE {one} END"
+
+
 def tasks(facts: SessionFacts) -> str:
     """Defined task attempts with `state`, `failed_ns`, and error columns that hold when the attempt failed."""
     end = ending(facts)
-    newest = "greatest(0, " + ", ".join(_column(state) for state in STATE_ORDER) + ")"
+    newest = f"list_max([{', '.join(_column(state) for state in STATE_ORDER)}])"
+    # Materialized, for DuckDB 2.0 fails on filters that it moves through an outer join into a function.
     return f"""
+        WITH dead_workers AS MATERIALIZED (
+            SELECT worker_id, exit_type, exit_detail, coalesce(end_ms * 1000000, dead_ns) AS end_ns
+            FROM workers WHERE end_ms IS NOT NULL OR dead_ns IS NOT NULL),
+        dead_nodes AS MATERIALIZED (SELECT node_id, end_ns FROM nodes WHERE end_ns IS NOT NULL),
+        finished_jobs AS MATERIALIZED (SELECT job_id, finished_ns FROM jobs WHERE finished_ns IS NOT NULL)
         SELECT * REPLACE (
             CASE WHEN closed_by IS NULL THEN error_type
                  WHEN closed_by = 'node' THEN 'NODE_DIED' ELSE 'WORKER_DIED' END AS error_type,
@@ -83,7 +97,7 @@ def tasks(facts: SessionFacts) -> str:
                     || 'Marking all non-terminal tasks as failed.'
                 WHEN 'session' THEN {literal(end.sentence)}
                 ELSE error_message END AS error_message
-        ), CASE WHEN failed_ns IS NOT NULL THEN 'FAILED' ELSE {_newest_state()} END AS state
+        ), CASE WHEN closed_by IS NOT NULL OR t_failed IS NOT NULL THEN 'FAILED' ELSE {_newest_state()} END AS state
         FROM (
             SELECT t.*, w.exit_type, w.exit_detail,
                 CASE WHEN t.t_finished IS NOT NULL OR t.t_failed IS NOT NULL THEN NULL
@@ -91,16 +105,13 @@ def tasks(facts: SessionFacts) -> str:
                      WHEN n.end_ns IS NOT NULL THEN 'node'
                      WHEN j.finished_ns IS NOT NULL THEN 'job'
                      WHEN {literal(end.ns)} IS NOT NULL THEN 'session' END AS closed_by,
-                CASE closed_by WHEN 'worker' THEN greatest(w.end_ns, {newest})
-                     WHEN 'node' THEN greatest(n.end_ns, {newest})
-                     WHEN 'job' THEN greatest(j.finished_ns, {newest})
-                     WHEN 'session' THEN greatest({literal(end.ns or 0)}, {newest})
+                CASE closed_by WHEN 'worker' THEN {later('w.end_ns', newest)}
+                     WHEN 'node' THEN {later('n.end_ns', newest)}
+                     WHEN 'job' THEN {later('j.finished_ns', newest)}
+                     WHEN 'session' THEN {later(str(end.ns or 0), newest)}
                      ELSE t.t_failed END AS failed_ns
-            FROM tasks t
-            LEFT JOIN (SELECT worker_id, exit_type, exit_detail, coalesce(end_ms * 1000000, dead_ns) AS end_ns
-                       FROM workers) w ON w.worker_id = t.worker_id
-            LEFT JOIN (SELECT node_id, end_ns FROM nodes) n ON n.node_id = t.node_id
-            LEFT JOIN (SELECT job_id, finished_ns FROM jobs) j ON j.job_id = t.job_id
+            FROM tasks t LEFT JOIN dead_workers w USING (worker_id) LEFT JOIN dead_nodes n USING (node_id)
+            LEFT JOIN finished_jobs j USING (job_id)
             WHERE t.defined
         )"""
 
@@ -146,7 +157,7 @@ def workers(facts: SessionFacts) -> str:
 
 def _not_before(end: Ending, start: str) -> str:
     """The session's end in milliseconds, or the thing's own start where clocks disagree."""
-    return "NULL" if end.ms is None else f"greatest({end.ms}, {start})"
+    return "NULL" if end.ms is None else later(str(end.ms), start)
 
 
 def _column(state: str) -> str:

@@ -14,6 +14,7 @@ Value = str | int | float | bool
 
 class Kind(Enum):
     TEXT = "string"
+    ID = "id"
     INTEGER = "int"
     NUMBER = "float"
     BOOLEAN = "boolean"
@@ -61,6 +62,8 @@ def _condition(column: Column, asked: Filter) -> Condition:
     match column.kind:
         case Kind.TEXT:
             return Condition(f"lower({column.name}) {operator} lower(?)", (asked.value,))
+        case Kind.ID:  # lower case already, so the database can look it up
+            return Condition(f"{column.name} {operator} ?", (asked.value.lower(),))
         case Kind.JSON:
             return Condition(f"CAST({column.name} AS VARCHAR) {operator} ?", (asked.value,))
         case Kind.BOOLEAN:

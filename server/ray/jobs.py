@@ -98,8 +98,8 @@ def _submitted(facts: SessionFacts) -> str:
             CASE WHEN {known} THEN nullif(t.error_type, '')
                  WHEN d.finished_ms IS NULL AND {ended} IS NOT NULL THEN 'JOB_SUPERVISOR_ACTOR_DIED' END AS error_type,
             coalesce(t.start_ms, d.created_ms) AS start_time,
-            CASE WHEN {known} THEN nullif(t.end_ms, 0) ELSE greatest({ended}, coalesce(t.start_ms, d.created_ms, 0)
-                + CASE WHEN {ended} IS NULL THEN NULL ELSE 0 END) END AS end_time,
+            CASE WHEN {known} THEN nullif(t.end_ms, 0) WHEN {ended} IS NOT NULL
+                 THEN {closing.later(ended, "coalesce(t.start_ms, d.created_ms)")} END AS end_time,
             coalesce(t.metadata, json_merge_patch(d.metadata, CASE
                 WHEN d.metadata ->> '$.job_name' = submission_id
                 THEN '{{"job_submission_id": null, "job_name": null}}' ELSE '{{"job_submission_id": null}}' END)::VARCHAR
@@ -115,7 +115,7 @@ def _submitted(facts: SessionFacts) -> str:
 
 def _driven(facts: SessionFacts) -> str:
     end = closing.ending(facts)
-    ended = "NULL" if end.ms is None else f"greatest({end.ms}, coalesce(d.created_ms, p.start_ms, 0))"
+    ended = "NULL" if end.ms is None else closing.later(str(end.ms), "coalesce(d.created_ms, p.start_ms)")
     return f"""
         SELECT 'DRIVER' AS type, job_id, NULL AS submission_id, coalesce(d.info, p.driver_info) AS driver_info,
             CASE WHEN d.finished_ms IS NOT NULL THEN 'SUCCEEDED' WHEN p.status IN {_TERMINAL} THEN p.status

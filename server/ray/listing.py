@@ -4,7 +4,7 @@ A `Noun` names a relation (SQL with every column of its short form, and whatever
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from starlette.requests import Request
 
@@ -14,9 +14,24 @@ from server.ray.query import ListQuery, list_query
 from server.view.view import SessionFacts, View
 
 
-def as_they_are(rows: str, columns: str, order: str) -> str:
+@dataclass(frozen=True)
+class Wanted:
+    """A page in terms of SQL: `matching` are all rows that the filters let through, with all their columns.
+
+    `first` and `last` bound the keys of the page, so that what is read for it can be narrowed.
+    """
+
+    matching: str
+    columns: str
+    order: str
+    limit: int
+    first: str = ""
+    last: str = ""
+
+
+def as_they_are(wanted: Wanted) -> str:
     """The rows of a page without anything added."""
-    return f"SELECT {columns} FROM ({rows}) ORDER BY {order}"
+    return f"SELECT {wanted.columns} FROM ({wanted.matching}) ORDER BY {wanted.order} LIMIT {wanted.limit}"
 
 
 @dataclass(frozen=True)
@@ -24,16 +39,20 @@ class Noun:
     """What the State API lists.
 
     `relation` gives SQL with a column for each of `columns`, but for those that `details` adds to the rows of a page;
-    `order` is the key by which rows are sorted before they are cut. Filters on `at_source` columns, and `always`, are
-    applied by Ray before it counts what there is in total.
+    `order` is by what rows are sorted before they are cut, their `key` first. Filters on `at_source` columns, and
+    `always`, are applied by Ray before it counts what there is in total. `stored` is a shorter relation with the same
+    rows, for counting by those `stored_columns` that need no closing.
     """
 
     name: str
     columns: tuple[Column, ...]
     order: str
     relation: Callable[[SessionFacts], str]
-    details: Callable[[str, str, str], str] = as_they_are
+    details: Callable[[Wanted], str] = as_they_are
+    key: str = ""
     at_source: frozenset[str] = frozenset()
+    stored: str = ""
+    stored_columns: frozenset[str] = frozenset()
     always: Callable[[ListQuery], str] = field(default=lambda _: "TRUE")
 
 
@@ -65,8 +84,10 @@ def counts(view: View, noun: Noun, query: ListQuery) -> Counts:
     """Counts rows. `QueryInvalid` on filters that Ray would refuse."""
     matching = condition(noun.columns, query.filters)
     source = condition(noun.columns, tuple(one for one in query.filters if one.column in noun.at_source))
+    shorter = noun.stored and noun.stored_columns.issuperset(one.column for one in query.filters)
     total, num_filtered = view.rows(
-        f"SELECT count(*), count(*) FILTER ({matching.sql}) FROM ({noun.relation(view.facts)}) "
+        f"SELECT count(*), count(*) FILTER ({matching.sql}) "
+        f"FROM ({noun.stored if shorter else noun.relation(view.facts)}) "
         f"WHERE {noun.always(query)} AND {source.sql}",
         (*matching.parameters, *source.parameters),
     )[0]
@@ -77,8 +98,12 @@ def rows(view: View, noun: Noun, query: ListQuery) -> bytes:
     """A page of rows as a JSON array."""
     sql, parameters = selection(view, noun, query)
     shown = ", ".join(column.name for column in noun.columns if query.detail or not column.detail)
-    cut = f"{sql} ORDER BY {noun.order} LIMIT {query.limit}"
-    return view.json((noun.details if query.detail else as_they_are)(cut, shown, noun.order), parameters)
+    wanted = Wanted(sql, shown, noun.order, query.limit)
+    if not query.detail or not noun.key:
+        return view.json(as_they_are(wanted), parameters)
+    cut = f"SELECT {noun.key} AS key FROM ({sql}) ORDER BY {noun.order} LIMIT {query.limit}"
+    first, last = view.rows(f"SELECT min(key), max(key) FROM ({cut})", parameters)[0]
+    return view.json(noun.details(replace(wanted, first=first, last=last)), parameters)
 
 
 def listing(noun: Noun, warnings: Callable[[View], list[str] | None] = lambda _: None) -> Handler:

@@ -8,7 +8,7 @@ from server.ray.listing import Noun
 from server.view.view import SessionFacts
 
 COLUMNS: Final = (
-    Column("node_id"),
+    Column("node_id", Kind.ID),
     Column("node_ip"),
     Column("is_head_node", Kind.BOOLEAN),
     Column("state"),

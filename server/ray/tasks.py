@@ -7,7 +7,7 @@ from typing import Final
 
 from server.ray import closing
 from server.ray.columns import Column, Kind, redacted
-from server.ray.listing import Noun
+from server.ray.listing import Noun, Wanted
 from server.ray.query import ListQuery
 from server.view.view import SessionFacts
 
@@ -16,23 +16,23 @@ ANSI: Final = r"\x1b[^m]*m"
 NO_FALLBACK: Final = '{"options": []}'
 
 COLUMNS: Final = (
-    Column("task_id"),
+    Column("task_id", Kind.ID),
     Column("attempt_number", Kind.INTEGER),
     Column("name"),
     Column("state"),
-    Column("job_id"),
-    Column("actor_id"),
+    Column("job_id", Kind.ID),
+    Column("actor_id", Kind.ID),
     Column("type"),
     Column("func_or_class_name"),
-    Column("parent_task_id"),
-    Column("node_id"),
-    Column("worker_id"),
+    Column("parent_task_id", Kind.ID),
+    Column("node_id", Kind.ID),
+    Column("worker_id", Kind.ID),
     Column("worker_pid", Kind.INTEGER),
     Column("error_type"),
     Column("language", detail=True),
     Column("required_resources", Kind.JSON, filterable=False, detail=True),
     Column("runtime_env_info", Kind.JSON, filterable=False, detail=True),
-    Column("placement_group_id", detail=True),
+    Column("placement_group_id", Kind.ID, detail=True),
     Column("events", Kind.JSON, filterable=False, detail=True),
     Column("profiling_data", Kind.JSON, filterable=False, detail=True),
     Column("creation_time_ms", Kind.INTEGER, filterable=False, detail=True),
@@ -59,14 +59,19 @@ def relation(facts: SessionFacts) -> str:
         FROM ({closing.tasks(facts)})"""
 
 
-def details(rows: str, columns: str, order: str) -> str:
-    """The rows of a page with times, states, profile events, logs and the rest."""
+def details(wanted: Wanted) -> str:
+    """The rows of a page with times, states, profile events, logs and the rest.
+
+    Between the first and the last key of the page there is little more than the page, so little is read.
+    """
     states = ", ".join(
         f"{{'state': '{state}', 'created_ms': {column} // 1000000}}"
         for state, column in ((state, _time(state)) for state in closing.STATE_ORDER)
     )
+    within = f"task_id BETWEEN {closing.literal(wanted.first)} AND {closing.literal(wanted.last)}"
     return f"""
-        WITH picked AS MATERIALIZED ({rows}),
+        WITH picked AS MATERIALIZED (
+            SELECT * FROM ({wanted.matching}) WHERE {within} ORDER BY {wanted.order} LIMIT {wanted.limit}),
         spans AS (
             SELECT task_id, attempt_number, to_json({{
                 'component_type': first(component_type), 'component_id': first(component_id),
@@ -75,9 +80,10 @@ def details(rows: str, columns: str, order: str) -> str:
                     'start_time': start_ns::DOUBLE / 1e6, 'end_time': end_ns::DOUBLE / 1e6,
                     'extra_data': coalesce(try_cast(extra_data AS JSON), '{{}}'::JSON), 'event_name': event_name
                 }} ORDER BY end_ns, start_ns DESC)}}) AS profiling_data
-            FROM profile SEMI JOIN picked USING (task_id, attempt_number) GROUP BY task_id, attempt_number
+            FROM profile SEMI JOIN picked USING (task_id, attempt_number)
+            WHERE {within} GROUP BY task_id, attempt_number
         )
-        SELECT {columns} FROM (
+        SELECT {wanted.columns} FROM (
             SELECT picked.* REPLACE (
                 coalesce(try_cast(required_resources AS JSON), '{{}}'::JSON) AS required_resources,
                 coalesce(try_cast(label_selector AS JSON), '{{}}'::JSON) AS label_selector,
@@ -97,7 +103,7 @@ def details(rows: str, columns: str, order: str) -> str:
                     'stdout_start': stdout_start, 'stdout_end': stdout_end,
                     'stderr_start': stderr_start, 'stderr_end': stderr_end}} END AS task_log_info
             FROM picked LEFT JOIN spans USING (task_id, attempt_number)
-        ) ORDER BY {order}"""
+        ) ORDER BY {wanted.order}"""
 
 
 def _time(state: str) -> str:
@@ -114,6 +120,11 @@ TASKS: Final = Noun(
     "task_id, attempt_number DESC",
     relation,
     details,
+    key="task_id",
     at_source=frozenset({"job_id", "task_id", "actor_id", "name", "state"}),
     always=_drivers,
+    stored="SELECT * FROM tasks WHERE defined",
+    stored_columns=frozenset(
+        "task_id attempt_number job_id actor_id type node_id worker_id worker_pid language placement_group_id".split()
+    ),
 )

@@ -98,11 +98,9 @@ def _slices(tasks: str) -> str:
 
 def _names(tasks: str) -> str:
     return f"""{_numbered(tasks)}
-        SELECT json FROM (
-            SELECT 0 AS kind, pid AS number, to_json({{'name': 'process_name',
-                'args': {{'name': 'Node ' || node_ip_address}}, 'pid': pid, 'tid': NULL, 'ph': 'M'}}) AS json
-            FROM machines
-            UNION ALL
-            SELECT 1, tid, to_json({{'name': 'thread_name', 'args': {{'name': component}}, 'pid': pid, 'tid': tid,
-                'ph': 'M'}}) FROM threads JOIN machines USING (node_ip_address)
-        ) ORDER BY kind, number"""
+        SELECT 'process_name' AS name, {{'name': 'Node ' || node_ip_address}} AS args, pid, NULL AS tid, 'M' AS ph
+        FROM machines
+        UNION ALL
+        SELECT 'thread_name', {{'name': component}}, pid, tid, 'M'
+        FROM threads JOIN machines USING (node_ip_address)
+        ORDER BY name, pid, tid"""

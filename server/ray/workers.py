@@ -6,7 +6,7 @@ Ray 2.60 tells of workers by events, but not of drivers; what events lack is tak
 from typing import Final
 
 from server.ray import closing
-from server.ray.closing import literal
+from server.ray.closing import later, literal
 from server.ray.columns import Column, Kind
 from server.ray.listing import Noun
 from server.ray.polled_lists import polled_rows
@@ -16,11 +16,11 @@ UNKNOWN_TIME: Final = "18446744073709551615"
 """How Ray prints the launch of a process that no raylet started: -1 without its sign."""
 
 COLUMNS: Final = (
-    Column("worker_id"),
+    Column("worker_id", Kind.ID),
     Column("is_alive", Kind.BOOLEAN),
     Column("worker_type"),
     Column("exit_type"),
-    Column("node_id"),
+    Column("node_id", Kind.ID),
     Column("ip"),
     Column("pid", Kind.INTEGER),
     Column("exit_detail", filterable=False, detail=True),
@@ -51,7 +51,7 @@ def _polled(facts: SessionFacts) -> str:
         SELECT * REPLACE (FALSE AS is_alive,
             CASE WHEN is_alive THEN 'SYSTEM_ERROR' ELSE exit_type END AS exit_type,
             CASE WHEN is_alive THEN {literal(end.sentence)} ELSE exit_detail END AS exit_detail,
-            CASE WHEN is_alive THEN greatest({end.ms}, start_time_ms) ELSE end_time_ms END AS end_time_ms)
+            CASE WHEN is_alive THEN {later(str(end.ms), 'start_time_ms')} ELSE end_time_ms END AS end_time_ms)
         FROM ({rows})"""
 
 

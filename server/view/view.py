@@ -15,6 +15,8 @@ from server.view.schema import RELATIONS
 THREADS: Final = 2
 MEMORY: Final = "200MB"
 FETCHED: Final = 2_000
+PAGE_ROWS: Final = 1_000
+"""Pages up to this size read other columns for their own rows only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +72,10 @@ class View:
     def json(self, sql: str, parameters: Sequence[Any] = ()) -> bytes:
         """The rows of a query as a JSON array of objects, built in SQL.
 
-        Keys are the column names; columns of type JSON stand as they are. A query of one column named `json`
-        gives its values as the array's elements.
+        Keys are the column names; columns of type JSON stand as they are.
         """
         with self._database.cursor() as cursor:
-            cursor.execute(f"SELECT * FROM ({sql}) LIMIT 0", list(parameters))
-            names = [column[0] for column in cursor.description or ()]
-            element = "json::VARCHAR" if names == ["json"] else "to_json(element)::VARCHAR"
-            cursor.execute(f"SELECT {element} FROM ({sql}) AS element", list(parameters))
+            cursor.execute(f"SELECT to_json(element)::VARCHAR FROM ({sql}) AS element", list(parameters))
             pieces: list[str] = []
             while rows := cursor.fetchmany(FETCHED):
                 pieces.append(",".join([row[0] for row in rows]))
@@ -94,6 +92,7 @@ def connect(memory: str) -> duckdb.DuckDBPyConnection:
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "preserve_insertion_order": False,
+            "late_materialization_max_rows": PAGE_ROWS,
         },
     )
 
