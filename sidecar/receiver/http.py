@@ -86,14 +86,20 @@ def pieces(reader: BufferedReader, head: Head) -> Iterator[bytes]:
     elif head.length < 0:
         raise NotHttp("a content length that is no number")
     else:
-        yield from _exactly(reader, head.length)
+        yield from _pieces_of(reader, head.length)
 
 
-def _exactly(reader: BufferedReader, length: int) -> Iterator[bytes]:
+def exactly(reader: BufferedReader, length: int) -> bytes:
+    """So many bytes at once. Raises Interrupted, OSError."""
+    data = reader.read(length)
+    if len(data) < length:
+        raise Interrupted
+    return data
+
+
+def _pieces_of(reader: BufferedReader, length: int) -> Iterator[bytes]:
     while length:
-        piece = reader.read(min(length, PIECE))
-        if not piece:
-            raise Interrupted
+        piece = exactly(reader, min(length, PIECE))
         length -= len(piece)
         yield piece
 
@@ -103,7 +109,7 @@ def _chunks(reader: BufferedReader) -> Iterator[bytes]:
         size = _chunk_size(reader)
         if size == 0:
             break
-        yield from _exactly(reader, size)
+        yield from _pieces_of(reader, size)
         if _line(reader).strip():
             raise NotHttp("a chunk longer than it said")
     for _ in range(MOST_HEADERS):

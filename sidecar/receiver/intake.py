@@ -63,6 +63,12 @@ class Intake:
         with self._lock:
             self._lost({Reason.BODY: 1})
 
+    def settle(self) -> None:
+        """Counts what was lost while the spool could not be written to, if it can be now."""
+        with self._lock:
+            if self._uncounted:
+                self._lost({})
+
     def _count_body(self, size: int, began: float) -> None:
         self._metrics.bodies.add()
         self._metrics.body_bytes.add(size)

@@ -11,7 +11,7 @@ What is cut off or malformed is hidden rather than shown, up to the end of its l
 import re
 from typing import Final
 
-_MARKS: Final = (b"env_vars", b"envVars")
+_MARK: Final = b"env_vars"
 _SPACE: Final = rb"(?:\s|\\+[nrt])*"
 _START: Final = re.compile(rb"(\\*)[\"']?" + _SPACE + rb"[:=]" + _SPACE + rb"[{\[]")
 _BETWEEN: Final = re.compile(rb"(?:[\s,:]|\\+[nrt])*+")
@@ -27,14 +27,9 @@ _DIGITS: Final = bytes.maketrans(b"0123456789", b"1111111111")
 _REMEMBERED: Final = 8
 
 
-def may_need_masking(data: bytes) -> bool:
-    """Whether environment variables may be in there; cheap."""
-    return any(mark in data for mark in _MARKS)
-
-
 def mask_equal_length(data: bytes) -> bytes:
     """The same bytes, values of environment variables hidden. Give whole lines: no value may be cut."""
-    return Masker().mask(data)
+    return Masker().mask(data)[0]
 
 
 class Masker:
@@ -46,37 +41,34 @@ class Masker:
     def __init__(self) -> None:
         self._known: list[tuple[bytes, bytes]] = []
 
-    def mask(self, data: bytes) -> bytes:
-        """As `mask_equal_length`; the given object itself where there is nothing to hide."""
-        for mark in _MARKS:
-            if mark in data:
-                data = self._mask(data, mark, is_json=_looks_like_json(data))
-        return data
-
-    def _mask(self, data: bytes, mark: bytes, *, is_json: bool) -> bytes:
+    def mask(self, data: bytes) -> tuple[bytes, bool]:
+        """As `mask_equal_length`, and whether only values were hidden, so that what was JSON still is."""
+        found = data.find(_MARK)
+        if found < 0:
+            return data, True
+        is_json = _looks_like_json(data)
+        only_values = True
         pieces: list[bytes] = []
         done = 0
-        found = data.find(mark)
         while found >= 0:
-            start = _START.match(data, found + len(mark))
-            found += len(mark)
+            found += len(_MARK)
+            start = _START.match(data, found)
             if start:
                 at = start.end()
                 known = next((pair for pair in self._known if data.startswith(pair[0], at)), None)
-                raw, masked = known or self._learn(
-                    _Variables(data, at, _level_of(len(start[1])), is_json=is_json)
-                )
+                if known:
+                    raw, masked = known
+                else:
+                    variables = _Variables(data, at, _level_of(len(start[1])), is_json=is_json)
+                    raw, masked, finished = variables.masked()
+                    only_values = only_values and finished
+                    if finished:
+                        self._known = [(raw, masked), *self._known[: _REMEMBERED - 1]]
                 pieces += (data[done:at], masked)
                 done = found = at + len(raw)
-            found = data.find(mark, found)
+            found = data.find(_MARK, found)
         pieces.append(data[done:])
-        return b"".join(pieces)
-
-    def _learn(self, variables: "_Variables") -> tuple[bytes, bytes]:
-        raw, masked, finished = variables.masked()
-        if finished:
-            self._known = [(raw, masked), *self._known[: _REMEMBERED - 1]]
-        return raw, masked
+        return b"".join(pieces), only_values
 
 
 def _looks_like_json(data: bytes) -> bool:

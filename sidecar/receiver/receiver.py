@@ -48,6 +48,10 @@ class Receiver:
         """Where it listens."""
         return self._listener.address
 
+    def settle(self) -> None:
+        """Counts what was lost while there was no spool, as soon as there is one: call it now and then."""
+        self._intake.settle()
+
     def stop(self) -> None:
         """Takes no more; bodies that are all there are kept and answered first."""
         self._listener.stop()
@@ -83,7 +87,10 @@ class Receiver:
 
     def _post(self, connection: Connection, head: http.Head) -> bool:
         try:
-            self._take(http.pieces(connection.reader, head))
+            if head.length is not None and 0 <= head.length <= WHOLE_LIMIT:
+                self._intake.whole(http.exactly(connection.reader, head.length))
+            else:
+                self._take(http.pieces(connection.reader, head))
         except http.NotHttp:
             self._intake.broken()
             connection.send(http.OK_AND_CLOSE)

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from sidecar.receiver.masking import Masker, may_need_masking
+from sidecar.receiver.masking import Masker
 from sidecar.receiver.quarantine import Reason, Sample
 from sidecar.receiver.scanner import Found, Scanner
 
@@ -18,6 +18,9 @@ EVENTS: Final = "events"
 PROFILE: Final = "events.profile"
 PROFILE_MARK: Final = b'"TASK_PROFILE_EVENT"'
 """With its quotes it can't be part of another string: there they would be escaped."""
+
+_TYPE_WITHIN: Final = 512
+"""Ray writes an event's type third; one that came later would only be kept among the other events."""
 
 _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -75,19 +78,23 @@ class Splitter:
     def _sorted(self, array: bytes) -> Split:
         """Raises DecodeError if this is no JSON array."""
         split = Split()
-        mask = self._masker.mask if may_need_masking(array) else None
-        lines = b"\n" in array
-        for raw in _ARRAY.decode(array):
+        masked, only_values = self._masker.mask(array)
+        has_lines = b"\n" in array
+        for raw in _ARRAY.decode(masked if only_values else array):
             element = bytes(raw)
             if element[0] != _BRACE:
                 split.odd.append((Reason.EVENT, Sample(element)))
                 continue
-            if mask:
-                element = mask(element)
-            if lines:
+            if not only_values:
+                # One that can't be followed to its end must not hide its neighbours.
+                element, _ = self._masker.mask(element)
+            if has_lines:
                 # JSON has no bare line break inside a string, so these lie between tokens.
                 element = element.replace(b"\n", b" ")
-            (split.profile if PROFILE_MARK in element else split.events).append(element)
+            if element.find(PROFILE_MARK, 0, _TYPE_WITHIN) >= 0:
+                split.profile.append(element)
+            else:
+                split.events.append(element)
         return split
 
 

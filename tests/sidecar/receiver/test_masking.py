@@ -57,7 +57,6 @@ def test_at_any_depth_of_strings_names_stay_values_go_and_nothing_else_changes(
         '{"env_vars":{"A":"s3cr3t"}}',
         '{ "env_vars" : { "A" : "s3cr3t" , "B" : [ "s3cr3t" ] } }',
         '{\n  "env_vars": {\n    "A": "s3cr3t"\n  }\n}',
-        '{"envVars": {"A": "s3cr3t"}}',
         '"{\\"env_vars\\":\\n {\\"A\\": \\"s3cr3t\\\\\\"s3cr3t\\"}}"',
         "{\"message\": \"starting {'env_vars': {'A': 's3cr3t'}}\"}",
         '{"env_vars": {"A": "s3cr3t',
@@ -122,8 +121,8 @@ def test_a_remembered_environment_is_hidden_as_at_first() -> None:
     masker = Masker()
     data = b'[{"env_vars": {"A": "s3cr3t"}}, {"env_vars": {"A": "s3cr3t", "B": "s3cr3t"}}]'
     first = masker.mask(data)
-    assert masker.mask(data) == first == mask_equal_length(data)
-    assert SECRET.encode() not in first
+    assert first == masker.mask(data) == (mask_equal_length(data), True)
+    assert SECRET.encode() not in first[0]
 
 
 @pytest.mark.parametrize("member", ["runtime_env_agent.log", "dashboard_agent.log", "raylet.out"])
