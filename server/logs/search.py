@@ -11,6 +11,7 @@ from typing import Final
 from server.logs.listing import matching
 from server.logs.node import NodeLogs
 from server.logs.session import SessionLogs
+from server.logs.text import COLOUR
 
 LARGEST_LIMIT: Final = 1000
 _LONGEST_SECONDS: Final = 10.0
@@ -95,5 +96,6 @@ def _lines_with(needle: bytes, block: bytes) -> Iterator[str]:
         end = block.find(b"\n", place)
         end = len(block) if end == -1 else end
         shown = max(begin, min(place - _LONGEST_LINE // 4, end - _LONGEST_LINE))
-        yield block[shown : min(end, shown + _LONGEST_LINE)].decode("utf-8", "replace")
+        line = COLOUR.sub(b"", block[shown : min(end, shown + _LONGEST_LINE)])
+        yield line.decode("utf-8", "replace")
         place = lowered.find(needle, end)

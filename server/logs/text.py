@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-_COLOUR: Final = re.compile(rb"\x1b\[[(0-9;]+m")
+COLOUR: Final = re.compile(rb"\x1b\[[(0-9;]+m")
 _BEGUN: Final = re.compile(rb"\x1b(?:\[[(0-9;]*)?\Z")
 _LONGEST_CODE: Final = 64
 
@@ -21,7 +21,7 @@ class ColourFilter:
         begun = _BEGUN.search(text, max(0, len(text) - _LONGEST_CODE))
         kept = text[: begun.start()] if begun else text
         self._held = text[begun.start() :] if begun else b""
-        return _COLOUR.sub(b"", kept)
+        return COLOUR.sub(b"", kept)
 
     def finish(self) -> bytes:
         """What was held back and turned out to be no code."""

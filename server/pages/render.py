@@ -23,6 +23,8 @@ _TEMPLATES = Environment(
 )
 _TEMPLATES.filters["thousands"] = thousands
 _TEMPLATES.filters["size"] = size
+_GROUPS_FIRST = ("worker_out", "worker_err", "internal", "driver")
+"""What people look for most; drivers' own output is among the internal ones, as Ray groups it."""
 SESSION_ROOT = "../../../../"
 """The way from a session's own address back to the list."""
 
@@ -162,7 +164,7 @@ def logs_page(
         {
             "title": _node_title(node.facts),
             "node_id": node.node_id,
-            "groups": node.groups,
+            "groups": dict(sorted(node.groups.items(), key=lambda group: _rank(group[0]))),
             "troubles": node.troubles,
         }
         for node in nodes
@@ -180,6 +182,10 @@ def logs_page(
         download=_download_href,
         marked=lambda line: _marked(line, words),
     )
+
+
+def _rank(group: str) -> int:
+    return _GROUPS_FIRST.index(group) if group in _GROUPS_FIRST else len(_GROUPS_FIRST)
 
 
 def _viewer_href(node_id: str, name: str) -> str:
