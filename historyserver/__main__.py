@@ -10,6 +10,7 @@ usage: historyserver <command> [options]
 commands:
   collect   keep what the Ray node on this machine does (beside every Ray node)
   serve     open kept sessions in Ray's own dashboard
+  frontend  fetch Ray's dashboard beforehand, for images and machines without a network
   demo      see it: a real Ray cluster is killed, and its dashboard opens again
 
 historyserver <command> --help lists the options.
@@ -26,6 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from server.main import main as serve  # noqa: PLC0415 - heavy
 
             return serve(rest)
+        case "frontend":
+            from server.frontend.main import main as frontend  # noqa: PLC0415 - heavy
+
+            return frontend(rest)
         case "demo":
             from historyserver.demo import main as demo  # noqa: PLC0415 - heavy
 
