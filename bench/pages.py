@@ -1,4 +1,5 @@
-"""How long a page takes, warm: each endpoint of Ray's API in-process, over a generated session of 100,000 tasks.
+"""How long a page takes, warm: each endpoint of Ray's API in-process, over a generated session of 100,000
+tasks.
 
 python -m bench pages
 """
@@ -13,6 +14,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 
+from archive.store.url import open_store
 from bench.figure import Figure
 from bench.session import write_session
 from server.ray import routes
@@ -109,8 +111,6 @@ def figures(tasks: int = TASKS) -> Iterator[Figure]:
         (Path(folder) / "store").mkdir()
         url = f"file://{folder}/store"
         key = write_session(url, tasks)
-        from archive.store.url import open_store
-
         with Views(open_store(url), Path(folder) / "cache", 4 << 30) as views:
             view = views.open(key, 600)
             app, session = Starlette(routes=routes), Opened(view)
@@ -118,7 +118,10 @@ def figures(tasks: int = TASKS) -> Iterator[Figure]:
                 "task": view.rows("SELECT max(task_id) FROM tasks WHERE defined")[0][0],
                 "node": view.rows("SELECT max(node_id) FROM nodes")[0][0],
             }
-            for path, goal in (*((page, PAGE_MS) for page in PAGES), *((page, BIG_PAGE_MS) for page in BIG_PAGES)):
+            for path, goal in (
+                *((page, PAGE_MS) for page in PAGES),
+                *((page, BIG_PAGE_MS) for page in BIG_PAGES),
+            ):
                 took, size = asyncio.run(median_ms(app, session, path.format(**named)))
                 name = path.replace("filter_keys", "k").replace("filter_predicates=%3D&filter_values", "v")
                 yield Figure(f"p50 {name[:44]} ({size / 1e6:.2f} MB)", took, "ms", goal)

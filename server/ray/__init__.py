@@ -1,7 +1,7 @@
 """Ray's dashboard API (as of 2.60), answered from the archive: one module a noun.
 
-`routes` are relative to a session's address; handlers find the session in `request.state.session`. Log endpoints are
-in `server/logs/`, and come before these.
+`routes` are relative to a session's address; handlers find the session in `request.state.session`. Log
+endpoints are in `server/logs/`, and come before these.
 """
 
 from typing import Final

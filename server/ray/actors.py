@@ -1,8 +1,8 @@
 """Actors: `api/v0/actors`.
 
-An actor's row is worked out from its transitions, in the order of their times: the newest says how it is, the newest
-that names a process says where it lives, and the first DEAD of the last row of DEADs says when and why it died (Ray
-reports a second one when the actor's job ends).
+An actor's row is worked out from its transitions, in the order of their times: the newest says how it is,
+the newest that names a process says where it lives, and the first DEAD of the last row of DEADs says when
+and why it died (Ray reports a second one when the actor's job ends).
 """
 
 from typing import Final
@@ -51,7 +51,7 @@ def relation(facts: SessionFacts) -> str:
     return f"""
         SELECT * REPLACE (
             CASE WHEN {closed} THEN {_inferred_death(end.sentence)} ELSE death_cause END AS death_cause,
-            CASE WHEN {closed} THEN {later(literal(end.ms), 'started_ms')} ELSE ended_ms END AS ended_ms,
+            CASE WHEN {closed} THEN {later(literal(end.ms), "started_ms")} ELSE ended_ms END AS ended_ms,
             CASE WHEN {closed} THEN 'DEAD' ELSE state END AS state)
         FROM (
             SELECT actor_id, job_id, class_name, ray_namespace, is_detached, placement_group_id, call_site,
@@ -66,8 +66,10 @@ def relation(facts: SessionFacts) -> str:
                 coalesce(home.pid, 0) AS pid, coalesce(home.port, 0) AS port,
                 coalesce(named.repr_name, '') AS repr_name,
                 {_restarts("TRUE")} AS num_restarts,
-                {_restarts("contains(t.restart_reason, 'LINEAGE')")} AS num_restarts_due_to_lineage_reconstruction,
-                {_restarts("contains(t.restart_reason, 'PREEMPTION')")} AS num_restarts_due_to_node_preemption,
+                {_restarts("contains(t.restart_reason, 'LINEAGE')")} AS
+                    num_restarts_due_to_lineage_reconstruction,
+                {_restarts("contains(t.restart_reason, 'PREEMPTION')")} AS
+                    num_restarts_due_to_node_preemption,
                 births[1].ns // 1000000 AS started_ms,
                 newest.ns // 1000000 AS changed_ms,
                 death.ns // 1000000 AS ended_ms,
@@ -97,8 +99,8 @@ def _restarts(which: str) -> str:
 def _inferred_death(sentence: str) -> str:
     return (
         "to_json({'actor_died_error_context': {'error_message': "
-        f"{literal(sentence)}, 'reason': 'UNSPECIFIED', 'actor_id': actor_id, 'node_id': node_id, 'pid': pid, "
-        "'class_name': class_name, 'name': name, 'ray_namespace': ray_namespace}})"
+        f"{literal(sentence)}, 'reason': 'UNSPECIFIED', 'actor_id': actor_id, 'node_id': node_id, "
+        "'pid': pid, 'class_name': class_name, 'name': name, 'ray_namespace': ray_namespace}})"
     )
 
 

@@ -1,8 +1,9 @@
 """HTTP around the answers: versions, caching, errors, refusals.
 
-A handler is a function of the view and the request that returns an `Answer`; `answered` makes an endpoint of it. Every
-answer carries an ETag made of the view's version and the question, so that a page that asks each four seconds gets 304
-while nothing is new. Answers of ended sessions may be kept for a minute; they can still gain what arrives late.
+A handler is a function of the view and the request that returns an `Answer`; `answered` makes an endpoint
+of it. Every answer carries an ETag made of the view's version and the question, so that a page that asks
+each four seconds gets 304 while nothing is new. Answers of ended sessions may be kept for a minute; they
+can still gain what arrives late.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

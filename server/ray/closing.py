@@ -1,13 +1,14 @@
 """What stayed open, closed: the rules, as SQL over the merged relations.
 
-A cluster's end is not told by Ray. Once the session has ended (or its collector fell silent, which is `lost`), whatever
-had no end gets a terminal state at the end of the session, and a reason that says it was inferred. While it runs, the
-rules are Ray's own: tasks of a dead worker, a dead node or a finished job have failed. (Ray waits 1 s and 15 s for late
-events before it says so; here a late event simply wins at the next look.)
+A cluster's end is not told by Ray. Once the session has ended (or its collector fell silent, which is
+`lost`), whatever had no end gets a terminal state at the end of the session, and a reason that says it was
+inferred. While it runs, the rules are Ray's own: tasks of a dead worker, a dead node or a finished job have
+failed. (Ray waits 1 s and 15 s for late events before it says so; here a late event simply wins at the next
+look.)
 
 | what | while it runs | once the session has ended |
 |---|---|---|
-| task | worker dead: WORKER_DIED; node dead: NODE_DIED; job finished: WORKER_DIED, at that time | WORKER_DIED |
+| task | worker or job ended: WORKER_DIED; node dead: NODE_DIED; at that time | WORKER_DIED |
 | actor | as Ray reports | DEAD |
 | worker | node dead: dead with it | dead, SYSTEM_ERROR |
 | node | as Ray reports | DEAD |
@@ -76,7 +77,7 @@ def later(one: str, other: str) -> str:
 
 
 def tasks(facts: SessionFacts) -> str:
-    """Defined task attempts with `state`, `failed_ns`, and error columns that hold when the attempt failed."""
+    """Defined task attempts with `state`, `failed_ns`, and error columns that hold when it failed."""
     end = ending(facts)
     newest = f"list_max([{', '.join(_column(state) for state in STATE_ORDER)}])"
     # Materialized, for DuckDB 2.0 fails on filters that it moves through an outer join into a function.
@@ -97,7 +98,8 @@ def tasks(facts: SessionFacts) -> str:
                     || 'Marking all non-terminal tasks as failed.'
                 WHEN 'session' THEN {literal(end.sentence)}
                 ELSE error_message END AS error_message
-        ), CASE WHEN closed_by IS NOT NULL OR t_failed IS NOT NULL THEN 'FAILED' ELSE {_newest_state()} END AS state
+        ), CASE WHEN closed_by IS NOT NULL OR t_failed IS NOT NULL THEN 'FAILED' ELSE {_newest_state()} END
+            AS state
         FROM (
             SELECT t.*, w.exit_type, w.exit_detail,
                 CASE WHEN t.t_finished IS NOT NULL OR t.t_failed IS NOT NULL THEN NULL
@@ -105,9 +107,9 @@ def tasks(facts: SessionFacts) -> str:
                      WHEN n.end_ns IS NOT NULL THEN 'node'
                      WHEN j.finished_ns IS NOT NULL THEN 'job'
                      WHEN {literal(end.ns)} IS NOT NULL THEN 'session' END AS closed_by,
-                CASE closed_by WHEN 'worker' THEN {later('w.end_ns', newest)}
-                     WHEN 'node' THEN {later('n.end_ns', newest)}
-                     WHEN 'job' THEN {later('j.finished_ns', newest)}
+                CASE closed_by WHEN 'worker' THEN {later("w.end_ns", newest)}
+                     WHEN 'node' THEN {later("n.end_ns", newest)}
+                     WHEN 'job' THEN {later("j.finished_ns", newest)}
                      WHEN 'session' THEN {later(str(end.ns or 0), newest)}
                      ELSE t.t_failed END AS failed_ns
             FROM tasks t LEFT JOIN dead_workers w USING (worker_id) LEFT JOIN dead_nodes n USING (node_id)

@@ -40,7 +40,9 @@ class Condition:
 
 
 def condition(columns: tuple[Column, ...], asked: tuple[Filter, ...]) -> Condition:
-    """All filters joined by AND. `QueryInvalid` on a column one cannot filter by, or a value of the wrong kind."""
+    """All filters joined by AND. `QueryInvalid` on a column one cannot filter by, or a value of the wrong
+    kind.
+    """
     by_name = {column.name: column for column in columns if column.filterable}
     parts = []
     for one in asked:
@@ -92,8 +94,8 @@ def _integer(name: str, text: str) -> int:
         return int(text)
     except ValueError:
         raise QueryInvalid(
-            f"Invalid filter `--filter {name} {text}` for a int type column. Please provide an integer filter "
-            f"`--filter {name} [int]`"
+            f"Invalid filter `--filter {name} {text}` for a int type column. "
+            f"Please provide an integer filter `--filter {name} [int]`"
         ) from None
 
 
@@ -102,8 +104,8 @@ def _float(name: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise QueryInvalid(
-            f"Invalid filter `--filter {name} {text}` for a float type column. Please provide an integer filter "
-            f"`--filter {name} [float]`"
+            f"Invalid filter `--filter {name} {text}` for a float type column. "
+            f"Please provide an integer filter `--filter {name} [float]`"
         ) from None
 
 

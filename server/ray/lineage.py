@@ -1,7 +1,8 @@
 """Tasks as a tree of who started whom: `api/v0/tasks/summarize?summary_by=lineage`.
 
-A task hangs below the task that started it, an actor's tasks below the actor, an actor below the task that made it.
-Siblings of one name are joined in a group. What hangs below an unknown task is left out, as Ray does.
+A task hangs below the task that started it, an actor's tasks below the actor, an actor below the task that
+made it. Siblings of one name are joined in a group. What hangs below an unknown task is left out, as Ray
+does.
 """
 
 import sys
@@ -104,7 +105,9 @@ class _Forest:
         return self._groups[task_id]
 
     def _make(self, key: str) -> str | None:
-        """Makes a group; returns the key above it, None at the top, `_UNKNOWN` if the key itself is unknown."""
+        """Makes a group; returns the key above it, None at the top, `_UNKNOWN` if the key itself is
+        unknown.
+        """
         if key.startswith("actor:"):
             return self._make_actor(key, key.removeprefix("actor:"))
         task = self._tasks.get(key)

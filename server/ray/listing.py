@@ -1,6 +1,8 @@
-"""One list of the State API: totals, filters, order, cut; the rows go from the database to the wire as JSON.
+"""One list of the State API: totals, filters, order, cut; the rows go from the database to the wire as
+JSON.
 
-A `Noun` names a relation (SQL with every column of its short form, and whatever its details need) and its columns.
+A `Noun` names a relation (SQL with every column of its short form, and whatever its details need) and its
+columns.
 """
 
 from collections.abc import Callable
@@ -38,10 +40,10 @@ def as_they_are(wanted: Wanted) -> str:
 class Noun:
     """What the State API lists.
 
-    `relation` gives SQL with a column for each of `columns`, but for those that `details` adds to the rows of a page;
-    `order` is by what rows are sorted before they are cut, their `key` first. Filters on `at_source` columns, and
-    `always`, are applied by Ray before it counts what there is in total. `stored` is a shorter relation with the same
-    rows, for counting by those `stored_columns` that need no closing.
+    `relation` gives SQL with a column for each of `columns`, but for those that `details` adds to the rows
+    of a page; `order` is by what rows are sorted before they are cut, their `key` first. Filters on
+    `at_source` columns, and `always`, are applied by Ray before it counts what there is in total. `stored`
+    is a shorter relation with the same rows, for counting by those `stored_columns` that need no closing.
     """
 
     name: str

@@ -1,6 +1,7 @@
 """Actors as the dashboard's own pages want them: `logical/actors[/<id>]`.
 
-Where an actor was polled while it lived, its last statistics are shown with it; the events say what became of it.
+Where an actor was polled while it lived, its last statistics are shown with it; the events say what became
+of it.
 """
 
 import re
@@ -14,10 +15,26 @@ from server.ray.camel import camel
 from server.ray.polls import parsed, polled_below
 from server.view.view import View
 
-_FIELDS: Final = (
-    "actor_id job_id node_id worker_id port class_name state num_restarts name changed_ms pid started_ms ended_ms "
-    "repr_name label_selector death_cause required_resources placement_group_id"
-).split()
+_FIELDS: Final = [
+    "actor_id",
+    "job_id",
+    "node_id",
+    "worker_id",
+    "port",
+    "class_name",
+    "state",
+    "num_restarts",
+    "name",
+    "changed_ms",
+    "pid",
+    "started_ms",
+    "ended_ms",
+    "repr_name",
+    "label_selector",
+    "death_cause",
+    "required_resources",
+    "placement_group_id",
+]
 _DEATHS: Final = (
     ("actor_died_error_context", "error_message"),
     ("runtime_env_failed_context", "error_message"),
@@ -43,7 +60,8 @@ def one_actor(view: View, request: Request) -> Answer:
 
 def actors(view: View, actor_id: str | None = None, node_id: str | None = None) -> dict[str, dict[str, Any]]:
     """Actors, or one of them, or those that ever lived on a node, as the front end names their fields."""
-    chosen, parameters = "TRUE", ()
+    chosen: str = "TRUE"
+    parameters: tuple[str, ...] = ()
     if actor_id is not None:
         chosen, parameters = "actor_id = ?", (actor_id,)
     elif node_id is not None:

@@ -1,8 +1,8 @@
 """Nodes as the dashboard's own pages want them: `nodes?view=…` and `nodes/<id>`.
 
-A node's statistics are those of its last poll while it lived; zeros stand where there are none, since the front end
-breaks on what is missing. Its Logs page hides dead nodes, so once the session has ended all are reported as ALIVE with
-a `stateMessage` that tells how they ended; `api/v0/nodes` tells the truth.
+A node's statistics are those of its last poll while it lived; zeros stand where there are none, since the
+front end breaks on what is missing. Its Logs page hides dead nodes, so once the session has ended all are
+reported as ALIVE with a `stateMessage` that tells how they ended; `api/v0/nodes` tells the truth.
 """
 
 from typing import Any, Final
@@ -16,10 +16,19 @@ from server.ray.nodes import NODES
 from server.ray.polls import data, parsed, polled, polled_below
 from server.view.view import View
 
-_FIELDS: Final = (
-    "node_id node_ip is_head_node state state_message node_name hostname resources_total labels start_time_ms "
-    "end_time_ms"
-).split()
+_FIELDS: Final = [
+    "node_id",
+    "node_ip",
+    "is_head_node",
+    "state",
+    "state_message",
+    "node_name",
+    "hostname",
+    "resources_total",
+    "labels",
+    "start_time_ms",
+    "end_time_ms",
+]
 
 _EMPTY: Final[dict[str, Any]] = {
     "now": 0.0,

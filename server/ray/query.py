@@ -1,8 +1,9 @@
-"""The questions of Ray's State API (`/api/v0/<noun>`), read from a query string and checked as Ray checks them.
+"""The questions of Ray's State API (`/api/v0/<noun>`), read from a query string and checked as Ray checks
+them.
 
-`limit` (default 100, at most 10000), `detail`, `exclude_driver` (default true), and filters as three repeated
-parameters `filter_keys`, `filter_predicates` (`=` or `!=`), `filter_values`. A question that Ray refuses raises
-`QueryInvalid` with Ray's sentence.
+`limit` (default 100, at most 10000), `detail`, `exclude_driver` (default true), and filters as three
+repeated parameters `filter_keys`, `filter_predicates` (`=` or `!=`), `filter_values`. A question that Ray
+refuses raises `QueryInvalid` with Ray's sentence.
 """
 
 from dataclasses import dataclass

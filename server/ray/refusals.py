@@ -9,12 +9,12 @@ from server.ray.answers import Answer, refused, text
 from server.view.view import View
 
 GONE: Final = (
-    "This is the record of a Ray session. Stack traces and profiles are taken from living processes, so they are to be "
-    "asked of the cluster itself while it runs."
+    "This is the record of a Ray session. Stack traces and profiles are taken from living processes, "
+    "so they are to be asked of the cluster itself while it runs."
 )
 READ_ONLY: Final = (
-    "This is the record of a Ray session: it can be read, and not changed. Jobs, Serve applications and packages are to "
-    "be submitted, stopped or deleted at the cluster itself."
+    "This is the record of a Ray session: it can be read, and not changed. Jobs, Serve applications and "
+    "packages are to be submitted, stopped or deleted at the cluster itself."
 )
 UNKNOWN: Final = "404: Not Found. Ray 2.60 answers no such path, or the history has no record for it."
 
@@ -38,7 +38,7 @@ async def unknown(request: Request) -> Response:
 
 
 async def read_only(request: Request) -> Response:
-    """Every method but GET and HEAD. Ray's clients show the text, or the `msg` of the State API's envelope."""
+    """Every method but GET and HEAD. Ray's clients show the text, or the envelope's `msg`."""
     headers = {"Allow": "GET, HEAD", "Cache-Control": "no-store"}
     if "/api/v0/" in request.url.path:
         return JSONResponse({"result": False, "msg": READ_ONLY, "data": {"result": None}}, 405, headers)

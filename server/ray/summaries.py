@@ -1,6 +1,7 @@
 """Counts by state: `api/v0/tasks|actors|objects/summarize`.
 
-Ray counts at most 10,000 tasks; here all are counted. Only the tree by lineage, which lists each task, stops there.
+Ray counts at most 10,000 tasks; here all are counted. Only the tree by lineage, which lists each task,
+stops there.
 """
 
 from collections import Counter
@@ -93,7 +94,8 @@ def _of_site(found: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
 def _by_name(view: View, query: ListQuery) -> Answer:
     sql, parameters = selection(view, TASKS, query)
     rows = view.rows(
-        "SELECT coalesce(nullif(name, ''), func_or_class_name, '') AS key, type, state, count(*), min(task_id) "
+        "SELECT coalesce(nullif(name, ''), func_or_class_name, '') AS key, type, state, count(*), "
+        "min(task_id) "
         f"FROM ({sql}) GROUP BY ALL ORDER BY min(task_id), state",
         parameters,
     )

@@ -1,6 +1,7 @@
 """Task attempts: `api/v0/tasks`.
 
-A task's attempts are listed newest first, so that the dashboard's task page, which shows one row, shows the last try.
+A task's attempts are listed newest first, so that the dashboard's task page, which shows one row, shows the
+last try.
 """
 
 from typing import Final
@@ -48,7 +49,9 @@ COLUMNS: Final = (
 
 
 def relation(facts: SessionFacts) -> str:
-    """Task attempts under Ray's names, closed; an actor's own name for itself replaces its class in method names."""
+    """Task attempts under Ray's names, closed; an actor's own name for itself replaces its class in method
+    names.
+    """
     return f"""
         SELECT * REPLACE (
             coalesce(parent_task_id, '{NO_TASK}') AS parent_task_id,
@@ -78,7 +81,8 @@ def details(wanted: Wanted) -> str:
                 'node_ip_address': first(node_ip_address),
                 'events': list({{
                     'start_time': start_ns::DOUBLE / 1e6, 'end_time': end_ns::DOUBLE / 1e6,
-                    'extra_data': coalesce(try_cast(extra_data AS JSON), '{{}}'::JSON), 'event_name': event_name
+                    'extra_data': coalesce(try_cast(extra_data AS JSON), '{{}}'::JSON), 'event_name':
+                        event_name
                 }} ORDER BY end_ns, start_ns DESC)}}) AS profiling_data
             FROM profile SEMI JOIN picked USING (task_id, attempt_number)
             WHERE {within} GROUP BY task_id, attempt_number
@@ -92,7 +96,8 @@ def details(wanted: Wanted) -> str:
                 CASE WHEN error_type IS NOT NULL
                     THEN regexp_replace(coalesce(error_message, ''), '{ANSI}', '', 'g') END
                     AS error_message),
-                to_json({{'serialized_runtime_env': coalesce({redacted("runtime_env")}, '')}}) AS runtime_env_info,
+                to_json({{'serialized_runtime_env': coalesce({redacted("runtime_env")}, '')}}) AS
+                    runtime_env_info,
                 coalesce(spans.profiling_data, '{{}}'::JSON) AS profiling_data,
                 t_pending_args_avail // 1000000 AS creation_time_ms,
                 t_running // 1000000 AS start_time_ms,
@@ -125,6 +130,17 @@ TASKS: Final = Noun(
     always=_drivers,
     stored="SELECT * FROM tasks WHERE defined",
     stored_columns=frozenset(
-        "task_id attempt_number job_id actor_id type node_id worker_id worker_pid language placement_group_id".split()
+        [
+            "task_id",
+            "attempt_number",
+            "job_id",
+            "actor_id",
+            "type",
+            "node_id",
+            "worker_id",
+            "worker_pid",
+            "language",
+            "placement_group_id",
+        ]
     ),
 )

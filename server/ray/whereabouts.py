@@ -1,7 +1,8 @@
 """Where the log of a task, an actor or a submitted job lies: node, file, byte range.
 
-Pure questions to a view, for the log endpoints (`server/logs/`), by Ray's own rules for `api/v0/logs/file`. File names
-are relative to the node's `logs` folder. What cannot be answered raises `NotRecorded` in the words Ray uses.
+Pure questions to a view, for the log endpoints (`server/logs/`), by Ray's own rules for `api/v0/logs/file`.
+File names are relative to the node's `logs` folder. What cannot be answered raises `NotRecorded` in the
+words Ray uses.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ Suffix = Literal["out", "err"]
 
 @dataclass(frozen=True)
 class TaskLog:
-    """The bytes [start, end) of a worker's output that one task attempt wrote; `end` is None if it never ended."""
+    """The bytes [start, end) of a worker's output that one task attempt wrote; `end` is None if it never
+    ended.
+    """
 
     node_id: str
     file: str
@@ -41,10 +44,10 @@ class DriverLog:
 
 
 def task_log(view: View, task_id: str, attempt: int, suffix: Suffix) -> TaskLog:
-    """The output of one task attempt. `NotRecorded` when the attempt, its node or its log range is unknown."""
+    """The output of one task attempt. `NotRecorded` when it, its node or its log is unknown."""
     stream = "stderr" if suffix == "err" else "stdout"
     rows = view.rows(
-        f"SELECT node_id, worker_id, actor_id, {stream}_file, {stream}_start, {stream}_end, type "  # noqa: S608 - a fixed word
+        f"SELECT node_id, worker_id, actor_id, {stream}_file, {stream}_start, {stream}_end, type "
         "FROM tasks WHERE task_id = ? AND attempt_number = ? AND defined",
         (task_id, attempt),
     )
@@ -59,8 +62,9 @@ def task_log(view: View, task_id: str, attempt: int, suffix: Suffix) -> TaskLog:
         )
     if file is None and kind == "ACTOR_TASK":
         raise NotRecorded(
-            f"For actor task, please query actor log for actor({actor_id}): e.g. ray logs actor --id {actor_id} . "
-            "Or set RAY_ENABLE_RECORD_ACTOR_TASK_LOGGING=1 in actor's runtime env or when starting the cluster. "
+            f"For actor task, please query actor log for actor({actor_id}): e.g. ray logs actor "
+            f"--id {actor_id} . Or set RAY_ENABLE_RECORD_ACTOR_TASK_LOGGING=1 in actor's runtime env or "
+            "when starting the cluster. "
             "Ray leaves it off by default, since it can be expensive."
         )
     if file is None:
@@ -72,7 +76,9 @@ def task_log(view: View, task_id: str, attempt: int, suffix: Suffix) -> TaskLog:
 
 
 def actor_processes(view: View, actor_id: str) -> list[ActorProcess]:
-    """The processes in which an actor lived, newest first; empty for an unknown actor or one that never started."""
+    """The processes in which an actor lived, newest first; empty for an unknown actor or one that never
+    started.
+    """
     rows = view.rows(
         "SELECT t.node_id, t.worker_id, max(t.pid), max(t.ns) AS newest FROM ("
         "  SELECT unnest(from_json(transitions,"
@@ -85,7 +91,9 @@ def actor_processes(view: View, actor_id: str) -> list[ActorProcess]:
 
 
 def driver_log(view: View, job: str) -> DriverLog:
-    """The driver's output of a submitted job, by submission id or job id. `NotRecorded` if its node is unknown."""
+    """The driver's output of a submitted job, by submission id or job id. `NotRecorded` if its node is
+    unknown.
+    """
     rows = view.rows(
         "SELECT submission_id, driver_node_id FROM ("
         "  SELECT submission_id, driver_node_id, 0 AS rank FROM submissions WHERE submission_id = ?"
@@ -104,6 +112,8 @@ def driver_log(view: View, job: str) -> DriverLog:
 
 
 def _below_logs(path: str) -> str:
-    """Ray names log files by absolute path; all below the last `/logs/` belongs to the archive's stream name."""
+    """Ray names log files by absolute path; all below the last `/logs/` belongs to the archive's stream
+    name.
+    """
     _, found, below = path.rpartition("/logs/")
     return below if found else path.rpartition("/")[2]

@@ -51,7 +51,7 @@ def _polled(facts: SessionFacts) -> str:
         SELECT * REPLACE (FALSE AS is_alive,
             CASE WHEN is_alive THEN 'SYSTEM_ERROR' ELSE exit_type END AS exit_type,
             CASE WHEN is_alive THEN {literal(end.sentence)} ELSE exit_detail END AS exit_detail,
-            CASE WHEN is_alive THEN {later(str(end.ms), 'start_time_ms')} ELSE end_time_ms END AS end_time_ms)
+            CASE WHEN is_alive THEN {later(str(end.ms), "start_time_ms")} ELSE end_time_ms END AS end_time_ms)
         FROM ({rows})"""
 
 
