@@ -174,9 +174,9 @@ class Collector:
             return None
         waiting = self._spool.unassigned()
         try:
-            for record in waiting.records(waiting.stored).records:
+            for record, _, payload in waiting.reads(waiting.stored).reads:
                 if record.stream == "events" and not record.more:
-                    first = raw_bytes(record, waiting.payload(record)).partition(b"\n")[0]
+                    first = raw_bytes(record, payload).partition(b"\n")[0]
                     return event_node_id(first, seen.session)
         except (JournalDamaged, OSError) as error:
             log.warning("what waits for its node can't be read: %s", error)

@@ -24,7 +24,7 @@ from archive.store.base import Store
 from sidecar.errors import SpoolError
 from sidecar.flush.content import Content
 from sidecar.flush.schedule import Schedule
-from sidecar.spool import DAMAGED, NodeSpool, Position, Record
+from sidecar.spool import NodeSpool, Position, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Flusher:
         self._clock = clock or Clock()
         self._schedule = Schedule(interval, self._clock.random)
         self._lock = threading.Lock()
-        self._content = self._new_content(spool.stored)
+        self._content = Content(spool.stored)
         self._confirmed = spool.stored
         self._confirmed_log_bytes = 0
         self._told: tuple[dict[str, int], dict[str, str]] = ({}, {})
@@ -141,10 +141,10 @@ class Flusher:
 
     def _fill(self, content: Content, until: Position, wanted: Callable[[Record], bool]) -> None:
         while content.end < until and not content.full():
-            batch = self._spool.records(content.end)
-            for record in batch.records:
-                if wanted(record):
-                    content.add(record)
+            batch = self._spool.reads(content.end)
+            for read in batch.reads:
+                if wanted(read.record):
+                    content.add(read)
                 if content.full():
                     break
             else:
@@ -188,7 +188,7 @@ class Flusher:
             for begin, stop in reversed(spans):
                 position = begin
                 while position < stop:
-                    content = self._new_content(position)
+                    content = Content(position)
                     if not self._insist(deadline, partial(self._put_part, content, stop, wanted)):
                         return False
                     log_bytes += content.log_bytes
@@ -257,13 +257,7 @@ class Flusher:
         except SpoolError as error:
             self.last_error = str(error)
         self._confirmed_log_bytes = 0
-        self._content = self._new_content(self._confirmed)
-
-    def _new_content(self, begin: Position) -> Content:
-        return Content(begin, self._spool.payload, self._lost)
-
-    def _lost(self, record: Record) -> None:
-        self._spool.count_loss(DAMAGED, max(1, record.raw_length))
+        self._content = Content(self._confirmed)
 
 
 def _everything(_: Record) -> bool:

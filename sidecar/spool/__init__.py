@@ -2,7 +2,7 @@
 
 from sidecar.errors import SpoolError, SpoolFull, SpoolInUse, SpoolUnusable
 from sidecar.spool.node import DAMAGED, Batch, NodeSpool
-from sidecar.spool.record import JournalDamaged, Position, Record, Source, raw_bytes
+from sidecar.spool.record import JournalDamaged, Position, Read, Record, Source, raw_bytes
 from sidecar.spool.spool import Spool
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "JournalDamaged",
     "NodeSpool",
     "Position",
+    "Read",
     "Record",
     "Source",
     "Spool",

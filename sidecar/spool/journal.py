@@ -20,7 +20,6 @@ from sidecar.spool.record import (
     Kind,
     Position,
     Read,
-    Record,
     Source,
     State,
     encode,
@@ -193,14 +192,6 @@ class Journal:
                     damaged(number)
             except JournalDamaged:
                 damaged(number)
-
-    def payload(self, record: Record) -> bytes:
-        """A record's payload as written, verified. Raises JournalDamaged, OSError."""
-        size = record.end.place - record.position.place
-        for read in records(self._bytes(record.position.file, record.position.place, size), record.position):
-            if read.record == record:
-                return read.payload
-        raise JournalDamaged(f"the record at byte {record.position.place} is gone")
 
     def drop_before(self, position: Position) -> None:
         """Remove files that end before `position`, but never the last one. Raises OSError."""

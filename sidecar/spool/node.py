@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from archive.compression import INTAKE_LEVEL, Buffer, Compressor
+from archive.compression import Buffer, Compressor
 from archive.errors import NameInvalid
 from archive.layout import Origin, SessionKey, checked_stream
 from archive.segment import MarkKind
@@ -28,7 +28,6 @@ from sidecar.spool.record import (
     MarkPayload,
     Position,
     Read,
-    Record,
     Source,
     encode,
     raw_bytes,
@@ -50,9 +49,9 @@ class Identity(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Records, and the position behind them, from which the next ones are to be asked for."""
+    """Verified records, and the position from which the next ones are to be asked for."""
 
-    records: list[Record]
+    reads: list[Read]
     end: Position
 
 
@@ -69,7 +68,7 @@ class NodeSpool:
         self._log_room = log_room
         self._wall = wall
         self._lock = threading.RLock()
-        self._compressor = Compressor(INTAKE_LEVEL)
+        self._compressor = Compressor()
         self._successor: NodeSpool | None = None
         self._removed = False
         self._log_bytes = 0
@@ -159,19 +158,19 @@ class NodeSpool:
         with self._lock:
             return self._journal.end
 
-    def records(self, after: Position) -> Batch:
+    def reads(self, after: Position) -> Batch:
         """What came after a position, as far as its file goes. Damage is counted and passed by.
 
         Raises SpoolUnusable.
         """
-        found: list[Record] = []
+        found: list[Read] = []
         with self._lock:
-            limit = self._journal.end_after(after)
+            end = self._journal.end_after(after)
             try:
-                found.extend(read.record for read in self._reading(self._journal.read(after)))
+                found += self._reading(self._journal.read(after))
             except JournalDamaged:
                 self.count_loss(DAMAGED)
-            return Batch(found, limit)
+            return Batch(found, end)
 
     def files_after(self, position: Position) -> list[Position]:
         """Where the files begin that hold what came after, oldest first; the first is `position` itself."""
@@ -189,10 +188,6 @@ class NodeSpool:
                     return read.record.time_ms
                 after = self._journal.end_after(after)
         return None
-
-    def payload(self, record: Record) -> bytes:
-        """What the journal holds of a record. Raises JournalDamaged, SpoolUnusable."""
-        return self._guarded(lambda: self._journal.payload(record))
 
     def begin_sequence(self) -> int:
         """The next number, persisted as used. Raises SpoolUnusable."""

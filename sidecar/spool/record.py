@@ -65,6 +65,9 @@ class Kind(IntEnum):
     MARK = 3
 
 
+_KINDS: Final = {int(kind): kind for kind in Kind}
+
+
 class Source(msgspec.Struct, frozen=True, array_like=True):
     """Where a log's next byte is: byte `position` of the file `inode` on `device`, last seen under `path`.
 
@@ -103,7 +106,10 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record's header, and where it is. `start` and `raw_length` count bytes of the stream."""
+    """A record's header, and where it is; `start` and `raw_length` count bytes of the stream.
+
+    `head`: length of what lies before the payload, `size`: the payload's; both in bytes.
+    """
 
     kind: Kind
     stream: str
@@ -115,7 +121,11 @@ class Record:
     position: Position
     head: int
     size: int
-    checksum: int
+
+    @property
+    def stream_end(self) -> int:
+        """The offset in the stream behind it."""
+        return self.start + self.raw_length
 
     @property
     def end(self) -> Position:
@@ -167,7 +177,7 @@ def records(data: bytes, begin: Position) -> Iterator[Read]:
         expected, kind, flags, name, source, size, checksum, raw_length, start, time_ms = _HEADER.unpack_from(
             data, place
         )
-        if zlib.crc32(data[place + _CHECKSUM_SIZE : body]) != expected or kind not in list(Kind):
+        if zlib.crc32(data[place + _CHECKSUM_SIZE : body]) != expected or kind not in _KINDS:
             raise JournalDamaged(f"the record at byte {position.place} has a wrong header")
         place = body + name + source + size
         if place > len(data):
@@ -176,7 +186,7 @@ def records(data: bytes, begin: Position) -> Iterator[Read]:
             raise JournalDamaged(f"the record at byte {position.place} was changed: its checksum differs")
         stream = data[body : body + name].decode()
         record = Record(
-            Kind(kind),
+            _KINDS[kind],
             stream,
             start,
             raw_length,
@@ -186,7 +196,6 @@ def records(data: bytes, begin: Position) -> Iterator[Read]:
             position,
             name + source,
             size,
-            checksum,
         )
         yield Read(record, data[body + name : body + name + source], data[body + name + source : place])
 

@@ -22,8 +22,8 @@ def stream(node: NodeSpool, name: str) -> bytes:
     found = []
     position = node.stored
     while position < node.written:
-        records, position = node.records(position)
-        found += [raw_bytes(record, node.payload(record)) for record in records if record.stream == name]
+        reads, position = node.reads(position)
+        found += [raw_bytes(record, payload) for record, _, payload in reads if record.stream == name]
     return b"".join(found)
 
 

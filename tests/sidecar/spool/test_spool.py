@@ -48,12 +48,10 @@ def kept(spool: NodeSpool) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     position = spool.stored
     while position < spool.written:
-        batch = spool.records(position)
-        for record in batch.records:
+        batch = spool.reads(position)
+        for record, _, payload in batch.reads:
             if record.kind is Kind.DATA:
-                found[record.stream] = found.get(record.stream, b"") + raw_bytes(
-                    record, spool.payload(record)
-                )
+                found[record.stream] = found.get(record.stream, b"") + raw_bytes(record, payload)
         position = batch.end
     return found
 
@@ -168,7 +166,7 @@ def test_logs_of_a_corrupted_journal_are_kept_when_nobody_reads_the_files_again(
         assert node.losses == {DAMAGED: 1}
 
 
-@pytest.mark.parametrize("damage", [b"", b"\0" * 100, b"short"])
+@pytest.mark.parametrize("damage", [b"", b"\0" * 100, b"short"], ids=["emptied", "zeroed", "cut short"])
 def test_a_corrupted_checkpoint_ends_the_origin_so_that_no_number_is_used_twice(
     folder: Path, damage: bytes
 ) -> None:
@@ -459,8 +457,8 @@ def test_damage_found_while_running_is_counted_and_passed_by(folder: Path) -> No
         node.append("events", b"two\n")
         [journal] = journals(folder)
         journal.write_bytes(journal.read_bytes().replace(b"two", b"TWO"))
-        batch = node.records(node.stored)
-        assert [record.start for record in batch.records] == [0]
+        batch = node.reads(node.stored)
+        assert [read.record.start for read in batch.reads] == [0]
         assert batch.end == node.written
         assert node.losses == {DAMAGED: 1}
 
