@@ -139,17 +139,13 @@ def _after(state: OriginState, one: Listed, read: SegmentRead, last: int) -> Ori
     sequence = one.name.sequence
     closed = sequence < last or (facts is not None and facts.closed)
     losses, gaps, node = state.losses, set(state.gaps), state.node
-    written_ms, final = state.written_ms, state.final
+    final = state.final
     if facts is not None:
         losses = {
             name: max(facts.losses.get(name, 0), losses.get(name, 0)) for name in {*losses, *facts.losses}
         }
         gaps |= {(mark.stream, mark.offset) for mark in facts.marks if mark.kind == "gap"}
-        node, written_ms, final = (
-            dict(facts.node) or node,
-            max(facts.written_ms, written_ms),
-            facts.final or final,
-        )
+        node, final = dict(facts.node) or node, facts.final or final
     return OriginState(
         node_id=state.node_id,
         origin=state.origin,
@@ -158,7 +154,7 @@ def _after(state: OriginState, one: Listed, read: SegmentRead, last: int) -> Ori
         open_etag="" if closed else one.info.etag,
         closed_size=state.closed_size + (one.info.size if closed else 0),
         open_size=0 if closed else one.info.size,
-        written_ms=written_ms,
+        stored_ms=max(state.stored_ms, int(one.info.modified * 1000)),
         final=final,
         node=node,
         losses=losses,

@@ -4,8 +4,8 @@
     v1/views/<namespace>/<cluster>/<session>/<schema>/parts/<digest>.parquet
 
 Invariants: a name begins with the bytes covered, so the newest manifest is the last in a listing; a digest is
-that of the object's content, so a name never has two contents and servers doing the same work write the same
-objects; a manifest is put after the files that it names.
+that of the object's content, so a name never has two contents, and servers that do the same work put objects
+beside each other's; a manifest is put after the files that it names.
 
 Recovery: a manifest or file that is missing, damaged or of another format is ignored, and the session folded
 afresh. `<schema>` joins the versions of relations and parts; other versions' objects are never read.
@@ -35,9 +35,10 @@ class FileRef(Struct, frozen=True):
 
 
 class OriginState(Struct, frozen=True, kw_only=True):
-    """What of one node and origin is folded: everything up to `closed`, and `open` as it was with that ETag.
+    """What of one node and origin is folded: all up to `closed`, and `open` as it was with that ETag.
 
-    The rest is from the newest footer, times in Unix milliseconds.
+    `stored_ms`: when the newest of it was stored, Unix milliseconds by the store's clock. The rest is from
+    the newest footers.
     """
 
     node_id: str
@@ -47,7 +48,7 @@ class OriginState(Struct, frozen=True, kw_only=True):
     open_etag: str = ""
     closed_size: int = 0
     open_size: int = 0
-    written_ms: int = 0
+    stored_ms: int = 0
     final: str | None = None
     node: Mapping[str, str] = {}
     losses: Mapping[str, int] = {}

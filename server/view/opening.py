@@ -1,7 +1,7 @@
 """Opening a session: the newest manifest, what was stored behind it, folded and merged.
 
 Every step reads the archive or writes files of the cache; nothing here decides when. One opening of a session
-runs at a time in a server; another server doing the same work writes the same objects.
+runs at a time in a server; another server may do the same work beside it.
 """
 
 import shutil
@@ -78,12 +78,13 @@ class Opening:
             left = coverage.left_to_fold(manifest, self._listed(key, manifest, nodes.result()))
             found = catalog.result()
             _require(key, found or left or manifest.origins)
-            facts = self._facts(key, manifest, left, found)
+            facts = self._facts(key, manifest, found)
             if left:
-                work = _Work(folder, progress, ended=facts.state != "running")
+                work = _Work(folder, progress, ended=facts.state == "ended")
                 manifest, files, unsaved = self._folded(manifest, files, left, work)
             elif len(manifest.parts) > 1 and any(len(some) > 1 for some in files.values()):
                 files = self._merged(files, {}, folder)
+            facts = self._facts(key, manifest, found)
             if before and before.manifest == manifest and before.view.facts == facts:
                 self._stored.release(files)
                 return before
@@ -100,7 +101,7 @@ class Opening:
         nodes = list(self._store.list_folders(segments_prefix(key)))
         if manifest is None or coverage.left_to_fold(manifest, self._listed(key, manifest, nodes)):
             return None
-        return self._facts(key, manifest, (), sightings(self._store, key))
+        return self._facts(key, manifest, sightings(self._store, key))
 
     def save(self, key: SessionKey, opened: Opened) -> None:
         """Stores what a fold brought. Raises StoreError."""
@@ -119,15 +120,8 @@ class Opening:
         listings = [self._threads.submit(listed, node_id) for node_id in nodes]
         return [one for listing in listings for one in listing.result()]
 
-    def _facts(
-        self,
-        key: SessionKey,
-        manifest: Manifest,
-        left: Sequence[coverage.Listed],
-        found: Sequence[Sighting],
-    ) -> SessionFacts:
-        stored = [int(one.info.modified * 1000) for one in left]
-        seen = max([*stored, *(origin.written_ms for origin in manifest.origins)], default=None)
+    def _facts(self, key: SessionKey, manifest: Manifest, found: Sequence[Sighting]) -> SessionFacts:
+        seen = max((origin.stored_ms for origin in manifest.origins), default=None)
         return session_facts(key, found, self._store.now(), seen, self._lost_after)
 
     def _folded(
@@ -207,7 +201,8 @@ class Opening:
 
     def _view(self, key: SessionKey, manifest: Manifest, files: Files, facts: SessionFacts) -> View:
         paths = {table: [self._cache.path(digest) for digest in some] for table, some in files.items()}
-        version = digest_of(encoded(manifest) + repr(facts).encode())
+        told_apart = Manifest(origins=manifest.origins, damaged=manifest.damaged)
+        version = digest_of(encoded(told_apart) + repr(facts).encode())
         with told():
             view = View(key, version, facts, (), paths)
             view.gaps = tuple(sentences(manifest, view.rows(_UNREADABLE)))

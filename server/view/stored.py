@@ -35,7 +35,7 @@ Files = dict[str, list[str]]
 
 
 class StoredViews:
-    """Thread-safe. Servers that do the same at once put the same objects."""
+    """Thread-safe. Servers that do the same at once put their objects beside each other's."""
 
     def __init__(self, store: Store, cache: Cache, threads: ThreadPoolExecutor) -> None:
         self._store = store

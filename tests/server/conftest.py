@@ -61,7 +61,7 @@ def recorded_bytes(path: Path) -> bytes:
     return gzip.decompress(data) if path.suffix == ".gz" else data
 
 
-def recorded_events() -> list[dict[str, object]]:
+def read_recorded_events() -> list[dict[str, object]]:
     """Every event that was posted before the answers were asked for, in order."""
     posts = recorded_bytes(RAY / "events" / "session_2026-11-23_02-43-27_all_posts.jsonl.gz").splitlines()
     return [event for post in map(json.loads, posts) if post["t"] <= ASKED_AT for event in post["body"]]
@@ -102,22 +102,23 @@ def recorded_logs(archive: str) -> list[Range]:
     return ranges
 
 
-def put_segment(
+def store_segment(
     store: Store,
     name: SegmentName,
     ranges: list[Range],
     *,
     closed: bool = True,
     final: str | None = "the end",
+    losses: dict[str, int] | None = None,
 ) -> None:
     """Stores one segment, with the facts a collector would state."""
     role = "head" if name.node_id == HEAD else "worker"
     node = {"node_id": name.node_id, "role": role, "node_ip": "192.0.2.2", "hostname": "vm"}
-    facts = Facts(name, ASKED_AT * 1000, "test", node, {}, (), closed, final)
+    facts = Facts(name, ASKED_AT * 1000, "test", node, losses or {}, (), closed, final)
     store.put(name.key, build(facts, ranges))
 
 
-def put_catalog(store: Store, key: SessionKey, *, state: str = "ended", node_id: str = HEAD) -> None:
+def store_catalog(store: Store, key: SessionKey, *, state: str = "ended", node_id: str = HEAD) -> None:
     """Stores the head's catalog entry."""
     entry = CatalogEntry(
         namespace=key.namespace,
@@ -138,12 +139,12 @@ def put_catalog(store: Store, key: SessionKey, *, state: str = "ended", node_id:
 def write_recorded_session(store: Store) -> None:
     """The whole recorded session: head and worker, one segment each."""
     origin = Origin(ASKED_AT * 1000 - 400_000, "0123abcd")
-    head = [*event_ranges(recorded_events()), recorded_polls(), *recorded_exports()]
+    head = [*event_ranges(read_recorded_events()), recorded_polls(), *recorded_exports()]
     head += recorded_logs("session_head_logs.tar.gz")
-    put_segment(store, SegmentName(RECORDED, HEAD, origin, 1), head)
+    store_segment(store, SegmentName(RECORDED, HEAD, origin, 1), head)
     worker = recorded_logs("session_worker_logs.tar.gz")
-    put_segment(store, SegmentName(RECORDED, WORKER, origin, 1), worker)
-    put_catalog(store, RECORDED)
+    store_segment(store, SegmentName(RECORDED, WORKER, origin, 1), worker)
+    store_catalog(store, RECORDED)
 
 
 @pytest.fixture(scope="session")
@@ -231,3 +232,21 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Serving]]:
             return stack.enter_context(serving(store, tmp_path / "cache", **parts))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def recorded_events() -> list[dict[str, object]]:
+    """Every event that was posted before the recorded answers were asked for."""
+    return read_recorded_events()
+
+
+@pytest.fixture
+def put_segment() -> Callable[..., None]:
+    """`store_segment`, for tests in other folders."""
+    return store_segment
+
+
+@pytest.fixture
+def put_catalog() -> Callable[..., None]:
+    """`store_catalog`, for tests in other folders."""
+    return store_catalog
