@@ -9,12 +9,27 @@ on what is known to be missing. Files are followed by identity, not by name.
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from archive.segment import MarkKind
 from sidecar.tail.folder import Identity, Seen
 
 QUIET = 10
 """Scans without growth after which a deleted file, that its writer may still have open, is let go."""
+
+
+class Loss(StrEnum):
+    """What the tailer counts as lost: bytes where their number is known, else cases."""
+
+    DELETED = "log_bytes_deleted"
+    CUT = "log_bytes_cut"
+    UNMASKED = "log_bytes_unmasked"
+    UNREADABLE = "log_bytes_unreadable"
+    VANISHED = "logs_vanished"
+    TURNED = "logs_turned"
+    CAPPED = "logs_capped"
+    UNNAMEABLE = "logs_unnameable"
+    BEYOND = "logs_beyond_limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +48,7 @@ class Note:
     kind: MarkKind
     detail: str
     size: int = 0
-    lost: str | None = None
+    lost: Loss | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -133,7 +148,7 @@ class Chain:
         new = ring[places[-1] + 1 :] if places else ring
         if was_there and not places and len(new) > 1:
             self.items.append(
-                Note("gap", "the ring may have dropped files before they were seen", lost="logs.turned")
+                Note("gap", "the ring may have dropped files before they were seen", lost=Loss.TURNED)
             )
         for file in new:
             self.items.append(
@@ -212,8 +227,10 @@ class Chain:
         place = self.items.index(piece)
         del self.items[place]
         if piece.resumed:
-            detail = "the file was gone when the collector came back"
-            self.items.insert(place, Note("gap", detail, lost="logs.deleted"))
+            detail = (
+                "the file was gone when the collector came back; what its ring holds is read from the start"
+            )
+            self.items.insert(place, Note("gap", detail, lost=Loss.VANISHED))
         elif piece.unread:
             detail = "deleted before it was read to its end"
-            self.items.insert(place, Note("gap", detail, size=piece.unread, lost="logs.deleted"))
+            self.items.insert(place, Note("gap", detail, size=piece.unread, lost=Loss.DELETED))

@@ -50,7 +50,7 @@ class Folder:
 
     @classmethod
     def open(cls, path: Path) -> Self | None:
-        """None while there is no such folder."""
+        """None while there is no such folder. Raises OSError if it can't be looked into."""
         try:
             return cls(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         except (FileNotFoundError, NotADirectoryError):

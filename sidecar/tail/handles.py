@@ -15,7 +15,7 @@ class Handles:
     """At most `limit` open files: the one used longest ago goes first, files gone from their ring last."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self._limit = max(1, limit)
         self._open: OrderedDict[Piece, int] = OrderedDict()
 
     def __len__(self) -> int:

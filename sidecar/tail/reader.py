@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 
 from sidecar.spool import NodeSpool, Source
-from sidecar.tail.chain import Chain, Note, Piece, RingFile
+from sidecar.tail.chain import Chain, Loss, Note, Piece, RingFile
 from sidecar.tail.folder import Folder, Identity
 from sidecar.tail.handles import FileReplaced, Handles
 from sidecar.tail.lines import cut
@@ -31,6 +31,11 @@ def guard_of(data: bytes) -> bytes:
     return hashlib.blake2b(data[-GUARDED:], digest_size=8).digest() if data else b""
 
 
+def places_of(ring: list[RingFile]) -> dict[str, Identity]:
+    """Which file has which path."""
+    return {file.path: file.seen.identity for file in ring}
+
+
 @dataclass(slots=True, eq=False)
 class Log:
     """One log: its stream, its chain, and what the spool knows of it."""
@@ -42,7 +47,8 @@ class Log:
     chain: Chain = field(default_factory=Chain)
     members: dict[str, int] = field(default_factory=dict)
     """The paths of its ring, each with its index."""
-    ring: frozenset[Identity] = frozenset()
+    ring: dict[str, Identity] = field(default_factory=dict)
+    """Its ring as it was last seen, by path."""
     recorded: Identity | None = None
     """The file that the newest source in the spool names."""
     continues: str | None = None
@@ -70,7 +76,7 @@ class Log:
         head = self.chain.head
         if head is None:
             return self.recorded == _NO_FILE
-        return self.recorded == head.identity or (head.position == 0 and self.recorded in self.ring)
+        return self.recorded == head.identity or (head.position == 0 and self.recorded in self.ring.values())
 
     @property
     def lag(self) -> int:
@@ -134,13 +140,13 @@ class Reader:
         wanted = PIECE if log.kind is Kind.MASKED else allowance
         window = os.pread(descriptor, back + wanted, head.position - back)
         if guard_of(window[:back]) != head.guard:
-            lost = "logs.cut" if head.behind else None
+            lost = Loss.CUT if head.behind else None
             self._note(log, Note("truncated", "the file was cut or written anew", head.behind, lost))
             head.restart()
             log.recorded = None
             return self._take(descriptor, log, head, allowance, scan, final=final)
         if head.cut_off:
-            self._note(log, Note("gap", "cut before it was read to its end", head.cut_off, "logs.cut"))
+            self._note(log, Note("gap", "cut before it was read to its end", head.cut_off, Loss.CUT))
             head.cut_off = 0
         kept = data = window[back:]
         head.unverified = False
@@ -161,7 +167,7 @@ class Reader:
         lines = cut(data, before=before, limit=PIECE, allowance=allowance, closing=closing)
         if lines.begins_blank:
             detail = "a line too long to be masked is blanked"
-            self._note(log, Note("gap", detail, size=lines.blanked, lost="logs.unmasked"))
+            self._note(log, Note("gap", detail, size=lines.blanked, lost=Loss.UNMASKED))
         return lines.data
 
     def _append(self, log: Log, head: Piece, kept: bytes, guard: bytes) -> None:
@@ -229,7 +235,7 @@ class Reader:
         note = Note(
             "gap",
             f"no more than {self._settings.bytes_per_log} bytes are kept of one log",
-            lost="logs.capped",
+            lost=Loss.CAPPED,
         )
         self._note(log, note)
         self._spool.append(log.stream, b"", source=Source("", 0, 0, 0, CAPPED))
@@ -240,4 +246,4 @@ class Reader:
         if final and not log.unreadable:
             log.unreadable = True
             detail = f"cannot be read: {os.strerror(error.errno or errno.EIO)}"
-            self._note(log, Note("gap", detail, size=head.unread, lost="logs.unreadable"))
+            self._note(log, Note("gap", detail, size=head.unread, lost=Loss.UNREADABLE))

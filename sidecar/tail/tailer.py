@@ -14,16 +14,15 @@ from archive.errors import NameInvalid
 from sidecar.errors import SpoolFull
 from sidecar.spool import NodeSpool, Source
 from sidecar.tail import latest, names
-from sidecar.tail.chain import Piece, RingFile
+from sidecar.tail.chain import Loss, Piece, RingFile
 from sidecar.tail.folder import Folder, Identity, Listing, Seen
 from sidecar.tail.handles import Handles
 from sidecar.tail.latest import Latest
 from sidecar.tail.names import Kind
-from sidecar.tail.reader import Log, Reader
+from sidecar.tail.reader import Log, Reader, places_of
 from sidecar.tail.settings import TailSettings
 
 _SLICE = 4096
-_OVERFLOW = "logs.too_many_files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,11 @@ class Tailer:
 
     def _pass(self, limit: int | None, deadline: float, *, final: bool) -> ScanResult:
         self._scan += 1
-        folder = Folder.open(self._logs_dir)
+        taken = 0
+        try:
+            folder = Folder.open(self._logs_dir)
+        except OSError:
+            return self._result(taken)
         try:
             self._look(folder, final=final)
             self._hold(folder)
@@ -113,6 +116,9 @@ class Tailer:
         finally:
             if folder is not None:
                 folder.close()
+        return self._result(taken)
+
+    def _result(self, taken: int) -> ScanResult:
         lags = [log.lag for log in self._busy if log.lag]
         return ScanResult(taken, sum(lags), len(lags), len(self._files), len(self._handles))
 
@@ -153,7 +159,7 @@ class Tailer:
             listing.files.update(kept | listing.files)
         if listing.overflow and not self._overflown:
             self._overflown = True
-            self._spool.count_loss(_OVERFLOW)
+            self._spool.count_loss(Loss.BEYOND)
         return listing
 
     def _owner(self, path: str, files: dict[str, Seen], *, final: bool) -> Log | Latest | None:
@@ -163,7 +169,7 @@ class Tailer:
         try:
             names.stream(path)
         except NameInvalid:
-            self._spool.count_loss("logs.name")
+            self._spool.count_loss(Loss.UNNAMEABLE)
             self._owners[path] = None
             return None
         base, index = path, 0
@@ -226,17 +232,19 @@ class Tailer:
         """Shows the chain its ring, and the files of the chain that only handles lead to."""
         ring = [RingFile(path, index, self._files[path]) for path, index in log.members.items()]
         strangers: list[Identity] = []
-        if folder is not None and {file.seen.identity for file in ring} != log.ring:
+        if folder is not None and places_of(ring) != log.ring:
             ring = self._look_again(folder, log)
             strangers = self._strangers(folder, log, ring) if len(ring) > 1 else []
         ring.sort(key=lambda file: -file.index)
-        log.ring = frozenset(file.seen.identity for file in ring)
+        log.ring = places_of(ring)
         held = {}
         for piece in log.chain.pieces:
-            seen = None if piece.identity in log.ring else self._handles.stat(piece)
+            seen = None if piece.identity in log.ring.values() else self._handles.stat(piece)
             if seen is not None:
                 held[piece.identity] = seen
-        if log.continues is not None and not any(piece.identity in log.ring for piece in log.chain.pieces):
+        if log.continues is not None and not any(
+            piece.identity in log.ring.values() for piece in log.chain.pieces
+        ):
             log.forget()
         log.chain.see(ring, self._scan, held=held, strangers=strangers)
 

@@ -1,7 +1,9 @@
 """A logs folder as Ray fills it, and a collector over it that can be killed and started again."""
 
+import os
 import resource
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +183,19 @@ def open_files() -> Callable[[], int]:
 
 
 @pytest.fixture
-def most_memory() -> Callable[[], int]:
-    """The most bytes this process ever held."""
-    return lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def few_files() -> Callable[[int], AbstractContextManager[None]]:
+    """Within it, this process can open only so many files more."""
+
+    @contextmanager
+    def limited(free: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        probes = [os.dup(0) for _ in range(free + 1)]
+        for probe in probes:
+            os.close(probe)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (probes[-1], hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    return limited
