@@ -7,7 +7,7 @@ other; an entry that can't be decoded hides nothing but itself: its key still te
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -15,6 +15,9 @@ from archive.errors import FormatError, FormatUnknown
 from archive.layout import CatalogName, Role, SessionKey
 
 FORMAT: Final = 1
+
+# Up to the year 9999: what every calendar can show.
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
 
 
 class CatalogEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -30,8 +33,8 @@ class CatalogEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     owner_name: str = ""
     ray_version: str = ""
     python_version: str = ""
-    started_ms: int = 0
-    last_seen_ms: int = 0
+    started_ms: Milliseconds = 0
+    last_seen_ms: Milliseconds = 0
     state: Literal["running", "ended"] = "running"
     reason: str = ""
     format: int = FORMAT

@@ -28,7 +28,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -123,35 +123,40 @@ class Footer:
     frames: tuple[FrameEntry, ...]
 
 
+# What a database can hold; a segment may come from anybody who may put.
+Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 62))]
+RawLength = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_FRAME)]
+
+
 class IndexedMark(msgspec.Struct, frozen=True, array_like=True):
     """A mark as the index writes it."""
 
     stream: str
-    offset: int
+    offset: Count
     kind: MarkKind
     detail: str
-    size: int
+    size: Count
 
 
 class IndexedFrame(msgspec.Struct, frozen=True, array_like=True):
     """A frame as the index writes it; `stream` is a place in `streams`."""
 
-    stream: int
-    start: int
-    raw_length: int
-    place: int
-    size: int
-    checksum: int
+    stream: Count
+    start: Count
+    raw_length: RawLength
+    place: Count
+    size: Count
+    checksum: Count
 
 
 class Index(msgspec.Struct, frozen=True, kw_only=True):
     """The index's JSON. `name` is the segment's key."""
 
     name: str
-    written_ms: int
+    written_ms: Count
     collector: str
     node: dict[str, str]
-    losses: dict[str, int]
+    losses: dict[str, Count]
     marks: list[IndexedMark]
     closed: bool
     final: str | None

@@ -52,7 +52,8 @@ class LocalStore:
             temporary.parent.mkdir(exist_ok=True)
             try:
                 written = _write(temporary, data)
-                _rename_into(temporary, path)
+                with self._telling(key, effect_unknown=True):
+                    _rename_into(temporary, path)
             finally:
                 temporary.unlink(missing_ok=True)
         return _info(key, written)
@@ -163,19 +164,19 @@ class LocalStore:
                     path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def _telling(self, key: str) -> Iterator[None]:
+    def _telling(self, key: str, *, effect_unknown: bool = False) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise self._told(key, error) from error
+            raise self._told(key, error, effect_unknown=effect_unknown) from error
 
-    def _told(self, key: str, error: OSError) -> StoreError:
+    def _told(self, key: str, error: OSError, *, effect_unknown: bool) -> StoreError:
         what = f"the store's folder {str(self._root)!r} failed at {key!r}: {error.strerror}"
         if error.errno in _REFUSED:
             return StoreRefused(f"{what}; give this process the right, or mount the folder writable")
         if error.errno == errno.ENAMETOOLONG:
             return StoreMisconfigured(f"{what}; use a file system with names of 255 bytes")
-        return TransientStoreError(what)
+        return TransientStoreError(what, effect_unknown=effect_unknown)
 
 
 def _write(path: Path, data: bytes) -> os.stat_result:

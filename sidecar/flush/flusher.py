@@ -172,10 +172,10 @@ class Flusher:
         if not self._flush(reason):
             return False
         try:
-            self._spool.remove()
+            return self._spool.remove(self._confirmed)
         except SpoolError as error:
             self.last_error = str(error)
-        return True
+            return True
 
     def _drain(self, deadline: float) -> bool:
         """Put a backlog: the newest file of the journal first, and logs after everything else."""

@@ -211,12 +211,18 @@ class NodeSpool:
             self._guarded(lambda: self._journal.drop_before(position))
             return position
 
-    def remove(self) -> None:
-        """Delete everything: the origin has ended, and all of it is stored. Raises SpoolUnusable."""
+    def remove(self, stored: Position) -> bool:
+        """Delete everything: the origin has ended. False, and nothing, if more came than is stored.
+
+        Raises SpoolUnusable.
+        """
         with self._lock:
+            if self._journal.end > stored:
+                return False
             self._removed = True
             self.close()
             self._guarded(lambda: shutil.rmtree(self.folder))
+            return True
 
     @property
     def removed(self) -> bool:
@@ -235,7 +241,7 @@ class NodeSpool:
             reads = self._journal.readable(self.stored, lambda _: node.count_loss(DAMAGED))
             node.take_over(reads, self.losses)
             self._successor = node
-            self.remove()
+            self.remove(self.written)
 
     def take_over(self, reads: Iterable[Read], losses: Mapping[str, int]) -> None:
         """Append another spool's records. The budget is not asked: their bytes are on the disk already.

@@ -32,5 +32,11 @@ def test_what_is_no_entry_is_told(data: bytes) -> None:
         decode(data)
 
 
+@pytest.mark.parametrize("moment", ["-1", "1e400", "253402300800000", "99999999999999999999999"])
+def test_an_absurd_time_is_told(moment: str) -> None:
+    with pytest.raises(FormatError):
+        decode(encode(ENTRY)[:-1] + b',"last_seen_ms":' + moment.encode() + b"}")
+
+
 def test_an_entry_knows_its_object() -> None:
     assert CatalogName.parse(ENTRY.name.key) == ENTRY.name

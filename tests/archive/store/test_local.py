@@ -161,6 +161,18 @@ def test_a_read_only_file_system_is_a_refusal(store: LocalStore, monkeypatch: py
         store.put("a", b"")
 
 
+def test_a_rename_that_fails_may_have_taken_effect(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rename(*_: object) -> None:
+        raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(TransientStoreError) as caught:
+        store.put("a", b"")
+    assert caught.value.effect_unknown
+
+
 def test_what_killed_writers_left_is_swept_after_an_hour(store: LocalStore, tmp_path: Path) -> None:
     incoming = tmp_path / "store" / ".incoming"
     incoming.mkdir()

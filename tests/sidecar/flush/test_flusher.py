@@ -8,6 +8,7 @@ import pytest
 
 from archive.layout import SegmentName, SessionKey
 from archive.segment import Footer, Mark, fetch_footer
+from archive.store import ObjectInfo
 from archive.store.local import LocalStore
 from archive.stream import Reader, Segment
 from sidecar.flush import Flusher
@@ -263,6 +264,35 @@ def test_finishing_stores_everything_with_the_reason_and_removes_the_spool(
     run(flusher, time, 10)
     with pytest.raises(SpoolUnusable):
         node.append("events", b"two\n")
+
+
+def test_what_comes_while_the_end_is_stored_is_stored_too(
+    node: NodeSpool, flusher: Flusher, store: Any, time: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def put(key: str, data: bytes) -> ObjectInfo:
+        if not store.puts:
+            node.append("events", b"late\n")
+        return real(key, data)
+
+    real = store.put
+    node.append("events", b"one\n")
+    with monkeypatch.context() as slow:
+        slow.setattr(store, "put", put)
+        assert flusher.finish("sigterm", time.now + 10)
+    assert stored(store) == b"one\nlate\n"
+    assert footers(store)[-1].facts.final == "sigterm"
+
+
+def test_a_late_put_of_an_earlier_life_hides_nothing(tmp_path: Path, store: Any, time: Any) -> None:
+    store.script = ["late"]
+    for number in range(2):
+        with Spool(tmp_path / "spool", 1 << 20) as spool:
+            node = spool.node(SESSION, NODE)
+            node.append("events", b"%d\n" % number)
+            run(Flusher(node, store, clock=time.clock), time, 5.1)
+    store.arrive()
+    assert numbers(store) == [1, 2]
+    assert stored(store) == b"0\n1\n"
 
 
 def test_finishing_a_backlog_puts_the_newest_first_and_logs_last(

@@ -414,7 +414,8 @@ def test_a_removed_node_begins_a_new_origin(folder: Path) -> None:
     with Spool(folder, BUDGET) as spool:
         node = spool.node(SESSION, NODE)
         node.append("events", b"one\n")
-        node.remove()
+        assert not node.remove(node.stored)
+        assert node.remove(node.written)
         with pytest.raises(SpoolUnusable, match="ended"):
             node.append("events", b"two\n")
         again = spool.node(SESSION, NODE)
