@@ -9,20 +9,44 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
 from archive.catalog import CatalogEntry, encode
 from archive.errors import ArchiveError
-from archive.layout import Role
+from archive.layout import Role, SessionKey
 from archive.store.base import Store
+from sidecar.settings import CollectorSettings
 
 log = logging.getLogger(__name__)
 
 BEAT: Final = 30.0
 FIRST_RETRY: Final = 0.5
 LONGEST_RETRY: Final = 30.0
+
+
+def entry_of(key: SessionKey, role: Role, settings: CollectorSettings) -> CatalogEntry:
+    """What can be said of a session as soon as its folder is seen."""
+    return CatalogEntry(
+        namespace=key.namespace,
+        cluster=key.cluster,
+        session=key.session,
+        role=role,
+        cluster_uid=settings.cluster_uid,
+        owner_kind=settings.owner_kind,
+        owner_name=settings.owner_name,
+        started_ms=_started_ms(key.started_ms),
+    )
+
+
+def _started_ms(named_ms: int | None) -> int:
+    """Ray names a session by the wall clock of its place, which is ours; 0 where the name tells nothing."""
+    if named_ms is None:
+        return 0
+    wall = datetime.fromtimestamp(named_ms / 1000, UTC).replace(tzinfo=None)
+    return int(wall.astimezone().timestamp() * 1000)
 
 
 class Catalog:

@@ -10,14 +10,14 @@ from typing import Final
 
 from archive.catalog import CatalogEntry
 from archive.errors import NameInvalid
-from archive.layout import SessionKey
+from archive.layout import Role, SessionKey
 from archive.store.base import Store
-from sidecar.catalog import Catalog
-from sidecar.discovery import Look, Sighting, Watch, event_node_id, look
+from sidecar.catalog import Catalog, entry_of
+from sidecar.discovery import Look, Sighting, Watch, event_node_id, look, role_of
 from sidecar.end import end
 from sidecar.errors import SpoolError, SpoolFull
 from sidecar.flushing import Flushing
-from sidecar.life import Life
+from sidecar.life import Life, named_role
 from sidecar.metrics import Metrics
 from sidecar.settings import CollectorSettings
 from sidecar.spool import JournalDamaged, NodeSpool, Spool, raw_bytes
@@ -50,7 +50,7 @@ class Collector:
         self._sink: NodeSpool = spool.unassigned()
         self._assigned = True
         self._left_over_taken = False
-        self._shown: CatalogEntry | None = None
+        self._shown: dict[str, CatalogEntry] = {}
         self._catalog = Catalog(store)
         self._flushing = Flushing(
             store, settings.flush_seconds, VERSION, metrics, lambda problem: tell("store", problem)
@@ -100,6 +100,7 @@ class Collector:
         life = self._life
         if seen.session is not None and (life is None or life.sighting.session != seen.session):
             self._wait_for_node()
+            self._announce(seen)
         elif life is not None and not self._assigned:
             self._assign(life.node)
         if life is not None:
@@ -153,6 +154,14 @@ class Collector:
             self._sink = self._spool.unassigned()
             self._assigned = False
 
+    def _announce(self, seen: Look) -> None:
+        """Lists a session that has no node yet: its head may die before it has."""
+        role = named_role(self._settings, role_of(seen))
+        if role is Role.HEAD and seen.session is not None:
+            with contextlib.suppress(NameInvalid):  # told when the node is known
+                key = SessionKey(self._settings.namespace, self._settings.cluster, seen.session)
+                self._show(entry_of(key, role, self._settings))
+
     def _assign(self, node: NodeSpool) -> None:
         """Gives what waited to the node, and sends it what comes."""
         try:
@@ -164,8 +173,8 @@ class Collector:
         self._assigned = True
 
     def _show(self, entry: CatalogEntry) -> None:
-        if entry != self._shown:
-            self._shown = entry
+        if self._shown.get(entry.session) != entry:
+            self._shown[entry.session] = entry
             self._catalog.show(entry)
 
     def _told_by_events(self, seen: Look) -> str | None:

@@ -6,7 +6,8 @@ the session
     `session_latest`, a link; its target's *name* counts, since the folder may be mounted elsewhere.
     The newest `session_*` folder, where the link is missing, dangling or odd.
 the node id
-    `<session>/{dashboard_agent_listen_port,metrics_agent_port,…}_<hex>`: newest of all (Ray 2.55 and newer).
+    `<session>/{gcs_server_port,dashboard_agent_listen_port,metrics_agent_port,…}_<hex>`: newest of all
+    (Ray 2.55 and newer; on a head the first of them comes seconds before the others).
     `alibabacloud_raylet_node_id`, written by a postStart hook, if newer than the link.
     `logs/raylet*.out`: `Setting node ID node_id=<hex>`; in 2.40 `Raylet of id, <hex> started.`
     The first event that Ray posted.
@@ -109,10 +110,10 @@ class Watch:
             stood_in = before.node_id if before and before.stands_in else None
             if before is not None and before.node_id == node_id:
                 stood_in = before.stood_in
-            role = _role(look, node_id)
+            role = role_of(look, node_id)
             self._current = Sighting(look.session, look.directory, node_id, role, stood_in=stood_in)
         elif before is None and now - self._since >= STAND_IN_AFTER:
-            role = _role(look, None)
+            role = role_of(look, None)
             self._current = Sighting(look.session, look.directory, self._stand_in, role, stands_in=True)
         return self._current
 
@@ -134,7 +135,8 @@ class Watch:
         return current.node_id
 
 
-def _role(look: Look, node_id: str | None) -> Role:
+def role_of(look: Look, node_id: str | None = None) -> Role:
+    """What the node is, as far as the folder tells; without a node id, what some node of it is."""
     head = node_id is None or node_id in look.heads if look.heads else look.gcs_log
     return Role.HEAD if head else Role.WORKER
 
@@ -152,6 +154,7 @@ def look(ray_dir: Path) -> Look:
             ported[match[1]] = max(modified, ported.get(match[1], 0))
         elif match := _GCS_FILE.fullmatch(name):
             heads.add(match[1])
+            ported[match[1]] = max(modified, ported.get(match[1], 0))
     logged = () if ported else _logged(directory / "logs")
     noted = None if ported else _noted(ray_dir)
     gcs_log = (directory / "logs" / "gcs_server.out").is_file()

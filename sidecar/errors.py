@@ -1,10 +1,11 @@
 """Errors of the collector.
 
 CollectorError
-└── SpoolError
-    ├── SpoolFull             the budget or the disk is spent: drop, count, go on
-    └── SpoolUnusable         the folder can't be used: missing right, read-only, broken disk, finished spool
-        └── SpoolInUse        another collector has it
+├── SpoolError
+│   ├── SpoolFull             the budget or the disk is spent: drop, count, go on
+│   └── SpoolUnusable         the folder can't be used: missing right, read-only, broken disk, finished spool
+│       └── SpoolInUse        another collector has it
+└── DashboardSilent           no usable answer from the head's dashboard
 """
 
 
@@ -26,3 +27,15 @@ class SpoolUnusable(SpoolError):
 
 class SpoolInUse(SpoolUnusable):
     """Another collector uses this folder."""
+
+
+class DashboardSilent(CollectorError):
+    """No usable answer came from the dashboard.
+
+    `took`: seconds spent on it, which the head may have spent as well. `absent`: nobody listens at all.
+    """
+
+    def __init__(self, reason: str, *, took: float, absent: bool = False) -> None:
+        super().__init__(reason)
+        self.took = took
+        self.absent = absent

@@ -3,11 +3,13 @@
 import logging
 import socket
 import time
-from datetime import UTC, datetime
 from typing import Final, Literal
+
+import msgspec
 
 from archive.catalog import CatalogEntry
 from archive.layout import Role
+from sidecar.catalog import entry_of
 from sidecar.discovery import Sighting, node_ip
 from sidecar.poll.poller import Poller
 from sidecar.poll.poller import Settings as PollSettings
@@ -45,8 +47,7 @@ class Life:
     def see(self, sighting: Sighting) -> None:
         """A newer look at the same node: that it is a head can show late."""
         self.sighting = sighting
-        named = self._settings.role
-        self.role = sighting.role if named == AUTOMATIC else Role(named)
+        self.role = named_role(self._settings, sighting.role)
         if self.role is Role.HEAD and self._poller is None:
             self._poller = Poller(
                 PollSettings(
@@ -86,18 +87,11 @@ class Life:
 
     def entry(self, state: Literal["running", "ended"] = "running", reason: str = "") -> CatalogEntry:
         """What the catalog should say now."""
-        return CatalogEntry(
-            namespace=self.node.session.namespace,
-            cluster=self.node.session.cluster,
-            session=self.node.session.session,
-            role=self.role,
+        return msgspec.structs.replace(
+            entry_of(self.node.session, self.role, self._settings),
             node_id=self.sighting.node_id,
-            cluster_uid=self._settings.cluster_uid,
-            owner_kind=self._settings.owner_kind,
-            owner_name=self._settings.owner_name,
             ray_version=self._poller.ray_version if self._poller else "",
             python_version=self._poller.python_version if self._poller else "",
-            started_ms=_started_ms(self.node.session.started_ms),
             state=state,
             reason=reason,
         )
@@ -121,12 +115,9 @@ class Life:
         return any(self.node.end(name) > 0 for name in self.node.sources() if name.startswith("exports/"))
 
 
-def _started_ms(named_ms: int | None) -> int:
-    """Ray names a session by the wall clock of its place, which is ours; 0 where the name tells nothing."""
-    if named_ms is None:
-        return 0
-    wall = datetime.fromtimestamp(named_ms / 1000, UTC).replace(tzinfo=None)
-    return int(wall.astimezone().timestamp() * 1000)
+def named_role(settings: CollectorSettings, found: Role) -> Role:
+    """The role that the settings name, else the one found."""
+    return found if settings.role == AUTOMATIC else Role(settings.role)
 
 
 def _tail_settings(settings: CollectorSettings) -> TailSettings:

@@ -93,11 +93,14 @@ class Process:
         self._open()
         if self._collector is not None:
             self._collector.turn()
+            self._receiver.settle()
 
     def _open(self) -> None:
         """Opens the spool and starts the collector, unless that is done or can't be."""
         if self._collector is None and self._store is not None:
             self._collector = self._started(self._store)
+            if self._collector is not None:
+                self._tell("spool", "")
 
     def _started(self, store: Store) -> Collector | None:
         folder = Path(self._settings.spool_folder)
@@ -109,7 +112,6 @@ class Process:
                 "spool", f"{error}. What Ray posts is dropped until it can be used; it is tried again."
             )
             return None
-        self._tell("spool", "")
         self._write_pid(folder)
         collector.start()
         if self._end_begun:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from sidecar.errors import DashboardSilent
 from sidecar.poll.answer import Answer
-from sidecar.poll.errors import DashboardSilent
 
 DEFAULT: Final = "http://127.0.0.1:8265"
 LARGEST: Final = 32 << 20

@@ -16,12 +16,11 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from sidecar.errors import SpoolError
+from sidecar.errors import DashboardSilent, SpoolError
 from sidecar.poll import endpoints
 from sidecar.poll.answer import Answer, digest, line
 from sidecar.poll.dashboard import DEFAULT, Dashboard, logged_address
 from sidecar.poll.endpoints import Endpoint
-from sidecar.poll.errors import DashboardSilent
 from sidecar.poll.schedule import Schedule
 from sidecar.poll.statistics import Statistics
 

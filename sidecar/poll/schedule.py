@@ -1,6 +1,8 @@
 """When each path is asked: every so many seconds, and only after a rest of a hundred times the last answer.
 
-So no family of paths costs the head more than 1 % of its time. Pure: time comes in with each call.
+So no family of paths costs the head more than 1 % of its time. The first answer of a family is no measure, since it
+often pays for a connection that stays (Serve's takes seconds): one interval is its rest. Pure: time comes in with each
+call.
 """
 
 from collections.abc import Iterable
@@ -41,7 +43,8 @@ class Schedule:
     def asked(self, endpoint: Endpoint, now: float, took: float) -> None:
         """Notes that an answer (or none) came after `took` seconds."""
         self._due[endpoint.path] = now + self._every
-        self._rested[endpoint.family] = now + min(REST * took, LONGEST_REST)
+        longest = LONGEST_REST if endpoint.family in self._rested else self._every
+        self._rested[endpoint.family] = now + min(REST * took, longest)
 
     def all(self) -> list[Endpoint]:
         """Everything there is to ask, in the order of arrival."""

@@ -51,6 +51,13 @@ def test_a_head_of_ray_2_60_is_told_by_its_port_files(tmp_path: Path) -> None:
     assert see(tmp_path) == Sighting(SESSION, folder, OLD, Role.HEAD)
 
 
+def test_a_head_is_known_by_its_gcs_before_its_agents_run(tmp_path: Path) -> None:
+    make_session(tmp_path, SESSION, (f"gcs_server_port_{OLD}",))
+    seen = see(tmp_path)
+    assert seen is not None
+    assert (seen.node_id, seen.role) == (OLD, Role.HEAD)
+
+
 def test_a_worker_of_ray_2_60_has_no_gcs_port_file(tmp_path: Path) -> None:
     make_session(tmp_path, SESSION, tuple(name for name in LISTING_2_60_HEAD if "gcs" not in name))
     seen = see(tmp_path)

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from sidecar.errors import DashboardSilent
 from sidecar.poll.answer import Answer, digest, line
 from sidecar.poll.dashboard import Dashboard, logged_address
 from sidecar.poll.endpoints import ALWAYS, NODES, Endpoint
-from sidecar.poll.errors import DashboardSilent
 from sidecar.poll.poller import Poller, Settings
 from sidecar.poll.schedule import REST, Schedule
 from sidecar.poll.statistics import Statistics
@@ -289,13 +289,23 @@ def test_a_path_rests_a_hundred_times_as_long_as_its_answer_took() -> None:
     schedule = Schedule(15.0)
     endpoint = ALWAYS[1]
     schedule.want([endpoint], 0.0)
-    assert schedule.due(0.0) == endpoint
-    schedule.asked(endpoint, 1.0, 1.0)
-    assert schedule.due(1.0 + REST - 0.1) is None
-    assert schedule.due(1.0 + REST) == endpoint
+    schedule.asked(endpoint, 0.0, 0.001)
+    assert schedule.due(15.0) == endpoint
+    schedule.asked(endpoint, 16.0, 1.0)
+    assert schedule.due(16.0 + REST - 0.1) is None
+    assert schedule.due(16.0 + REST) == endpoint
     schedule.asked(endpoint, 200.0, 0.001)
     assert schedule.due(214.9) is None
     assert schedule.due(215.0) == endpoint
+
+
+def test_the_first_answer_of_a_family_is_no_measure() -> None:
+    schedule = Schedule(15.0)
+    endpoint = ALWAYS[1]
+    schedule.want([endpoint], 0.0)
+    schedule.asked(endpoint, 5.0, 5.0)
+    assert schedule.due(19.9) is None
+    assert schedule.due(20.0) == endpoint
 
 
 def test_paths_of_one_family_share_its_rest() -> None:
