@@ -35,6 +35,8 @@ def address(dead_session: Any) -> str:
 def rows(*command: str) -> Any:
     """What a command with `--format json` prints."""
     text = run(*command, "--format", "json")
+    if "No resource in the cluster" in text:
+        return []
     return json.loads(text[text.index("[") : text.rindex("]") + 1])
 
 
