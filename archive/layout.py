@@ -30,13 +30,16 @@ _LONGEST: Final = {"namespace": 63, "cluster": 63, "session": 96, "node id": 64,
 _LONGEST_STREAM: Final = 1024
 _START_DIGITS: Final = 13
 _LAST_START: Final = 10**_START_DIGITS - 1
-_SESSION: Final = re.compile(r"session_(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_\d{6})(?:_.*)?", re.ASCII)
+_SESSION: Final = re.compile(
+    r"session_(\d{4})-(\d\d)-(\d\d)_(\d\d)-(\d\d)-(\d\d)_(\d{6})(?:_.*)?", re.ASCII
+)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ORIGIN: Final = re.compile(r"(\d{1,15})-([0-9a-f]{8})", re.ASCII)
 _SEGMENT_FILE: Final = re.compile(r"(\d{1,15}-[0-9a-f]{8})-(\d{8,12})\.seg", re.ASCII)
 
 
 def _without_control(text: str) -> bool:
-    return all(ord(letter) >= 0x20 and not 0x7F <= ord(letter) <= 0x9F for letter in text)
+    return _CONTROL.search(text) is None
 
 
 def _encodable(text: str) -> bytes | None:
@@ -80,7 +83,8 @@ def session_start_ms(session: str) -> int | None:
     if match is None:
         return None
     try:
-        start = datetime.strptime(match[1], "%Y-%m-%d_%H-%M-%S_%f").replace(tzinfo=UTC)
+        year, month, day, hour, minute, second, micro = map(int, match.groups())
+        start = datetime(year, month, day, hour, minute, second, micro, UTC)
     except ValueError:
         return None
     return max(0, int(start.timestamp() * 1000))

@@ -12,6 +12,7 @@ from server.view.errors import SessionUnknown
 
 _FRESH_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 0.2
+_RARITY: Final = 5
 
 
 class Catalog:
@@ -21,7 +22,8 @@ class Catalog:
         self._store = store
         self._index = SessionIndex(store)
         self._flight: asyncio.Task[Snapshot] | None = None
-        self._landed_at = float("-inf")
+        self._begun_at = self._landed_at = float("-inf")
+        self._cost = 0.0
         self._trouble: StoreError | None = None
 
     async def snapshot(self) -> Snapshot:
@@ -67,10 +69,12 @@ class Catalog:
         return next(self._store.list_folders(segments_prefix(key)), None) is not None
 
     def _fresh(self) -> bool:
-        return time.monotonic() - self._landed_at < _FRESH_SECONDS
+        """Whether the last look is recent; where a look takes long, looks are rarer."""
+        return time.monotonic() - self._landed_at < max(_FRESH_SECONDS, _RARITY * self._cost)
 
     def _refresh(self) -> asyncio.Task[Snapshot]:
         if self._flight is None:
+            self._begun_at = time.monotonic()
             self._flight = asyncio.create_task(asyncio.to_thread(self._index.refresh))
             self._flight.add_done_callback(self._landed)
         return self._flight
@@ -78,5 +82,6 @@ class Catalog:
     def _landed(self, flight: asyncio.Task[Snapshot]) -> None:
         self._flight = None
         self._landed_at = time.monotonic()
+        self._cost = self._landed_at - self._begun_at
         error = None if flight.cancelled() else flight.exception()
         self._trouble = error if isinstance(error, StoreError) else None

@@ -5,7 +5,7 @@ modification time of its entry, by the store's own clock. Thread-safe.
 """
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -15,8 +15,12 @@ from archive.catalog import CatalogEntry, decode
 from archive.errors import FormatError, NameInvalid, ObjectMissing
 from archive.layout import CATALOG, CatalogName, Role, SessionKey
 from archive.store.base import ObjectInfo, Store
+from server import catalog_index
+from server.catalog_index import Row
 
 _READERS: Final = 16
+_READ_ALONE: Final = 2
+_WORTH_AN_INDEX: Final = 500
 
 
 class State(StrEnum):
@@ -142,17 +146,15 @@ class SessionIndex:
     def refresh(self) -> Snapshot:
         """List the catalog and read what changed. Raises: StoreError."""
         with self._refreshing:
-            listed = [
-                (name, info) for info in self._store.list(CATALOG) if (name := _parsed(info.key)) is not None
-            ]
+            if self._snapshot is None:
+                self._entries = self._indexed()
             known = self._entries
-            changed = [
-                (name, info)
-                for name, info in listed
-                if (old := known.get(info.key)) is None or old.info != info
+            listed = {info.key: info for info in self._store.list(CATALOG)}
+            wanted = [
+                info for info in listed.values() if info.key not in known or known[info.key].info != info
             ]
-            fresh = {entry.info.key: entry for entry in self._read_all(changed) if entry is not None}
-            gone = known.keys() - {info.key for _, info in listed}
+            fresh = {entry.info.key: entry for entry in self._read_all(wanted)}
+            gone = known.keys() - listed.keys()
             if not fresh and not gone and self._snapshot is not None:
                 self._snapshot = replace(self._snapshot, clock_ms=self._clock_ms())
                 return self._snapshot
@@ -162,18 +164,30 @@ class SessionIndex:
             }
             self._snapshot = self._build(entries, touched)
             self._entries = entries
+            if len(fresh) >= _WORTH_AN_INDEX:
+                rows = (Row(entry.info, entry.told) for entry in entries.values() if entry.told is not None)
+                catalog_index.save(self._store, rows)
             return self._snapshot
 
-    def _read_all(self, wanted: Sequence[tuple[CatalogName, ObjectInfo]]) -> Iterable[Entry | None]:
-        if len(wanted) <= 2:
-            return [self._read(name, info) for name, info in wanted]
-        with ThreadPoolExecutor(_READERS, thread_name_prefix="catalog") as readers:
-            return list(readers.map(lambda pair: self._read(*pair), wanted))
+    def _indexed(self) -> dict[str, Entry]:
+        """What the servers' shared index tells, to begin with."""
+        rows = catalog_index.load(self._store)
+        found = ((row, _parsed(row.info.key)) for row in rows)
+        return {row.info.key: Entry(name, row.info, row.entry) for row, name in found if name is not None}
+
+    def _read_all(self, wanted: Sequence[ObjectInfo]) -> list[Entry]:
+        """The entries of those objects that have a collector's names and are still there."""
+        named = [(name, info) for info in wanted if (name := _parsed(info.key)) is not None]
+        if len(named) <= _READ_ALONE:
+            read = [self._read(name, info) for name, info in named]
+        else:
+            with ThreadPoolExecutor(_READERS, thread_name_prefix="catalog") as readers:
+                read = list(readers.map(lambda pair: self._read(*pair), named))
+        return [entry for entry in read if entry is not None]
 
     def _read(self, name: CatalogName, info: ObjectInfo) -> Entry | None:
         try:
-            found = self._store.get(info.key)
-            return Entry(name, info, decode(found.data))
+            return Entry(name, info, decode(self._store.get(info.key).data))
         except ObjectMissing:
             return None  # retention was faster
         except FormatError as error:
@@ -184,7 +198,10 @@ class SessionIndex:
         for entry in entries.values():
             groups.setdefault(entry.name.session, []).append(entry)
         old = self._snapshot.by_key if self._snapshot is not None else {}
-        by_key = {key: merge(group) if key in touched else old[key] for key, group in groups.items()}
+        by_key = {
+            key: merge(group) if key in touched or key not in old else old[key]
+            for key, group in groups.items()
+        }
         sessions = tuple(sorted(by_key.values(), key=lambda session: session.order))
         return Snapshot(
             sessions=sessions,

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from archive.catalog import CatalogEntry, encode
+from archive.compression import Compressor
 from archive.layout import CATALOG, CatalogName, Role, SessionKey
 from archive.store.base import Object
 from archive.store.local import LocalStore
+from server import catalog_index
 from server.sessions import SessionIndex, State
 
 KEY = SessionKey("team", "trainer", "session_2026-11-23_02-43-27_490622_12278")
@@ -155,3 +157,26 @@ def test_an_entry_that_cant_be_read_hides_nothing_but_itself(store: CountingStor
 def test_objects_with_names_that_no_collector_writes_are_ignored(store: CountingStore, name: str) -> None:
     store.put(CATALOG + name, encode(entry()))
     assert SessionIndex(store).refresh().sessions == ()
+
+
+def test_a_new_server_reads_the_shared_index_and_only_what_changed_since(store: CountingStore) -> None:
+    keys = [SessionKey("team", "many", f"session_2026-11-23_02-43-27_{number:06}_1") for number in range(600)]
+    for key in keys:
+        put(store, entry(key=key, ray_version="2.60.0"))
+    first = SessionIndex(store).refresh()
+    changed = put(store, entry(key=keys[7], state="ended", reason="later"))
+    store.delete([CatalogName(keys[8], Role.HEAD).key])
+    store.reads.clear()
+    second = SessionIndex(store).refresh()
+    assert store.reads == [catalog_index.KEY, changed]
+    assert len(first.sessions) == 600
+    assert len(second.sessions) == 599
+    assert second.by_key[keys[7]].reason == "later"
+    assert second.by_key[keys[9]] == first.by_key[keys[9]]
+
+
+@pytest.mark.parametrize("damage", [b"", b"no index", Compressor().compress(b"\x93\x01\x02\x03")])
+def test_an_index_that_cant_be_read_counts_as_absent(store: CountingStore, damage: bytes) -> None:
+    put(store, entry())
+    store.put(catalog_index.KEY, damage)
+    assert [session.key for session in SessionIndex(store).refresh().sessions] == [KEY]
