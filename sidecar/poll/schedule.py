@@ -1,8 +1,8 @@
 """When each path is asked: every so many seconds, and only after a rest of a hundred times the last answer.
 
-So no family of paths costs the head more than 1 % of its time. The first answer of a family is no measure, since it
-often pays for a connection that stays (Serve's takes seconds): one interval is its rest. Pure: time comes in with each
-call.
+So no family of paths costs the head more than 1 % of its time. The first answer of a family is no measure: it
+often pays for a connection that stays (Serve's takes seconds), so one interval is its rest. Pure: time comes
+in with each call.
 """
 
 from collections.abc import Iterable
