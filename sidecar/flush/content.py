@@ -79,13 +79,13 @@ class _Run:
             self._finish_tail()
             self._done.append(framed(record.stream, record.start, record.raw_length, read.payload))
             return
-        if self._tail and self._tail[-1].record.stream_end != record.start:
+        apart = self._tail and self._tail[-1].record.stream_end != record.start
+        if apart or self._tail_raw + record.raw_length > LARGEST_FRAME:
+            # Not only once it is longer: it would be cut into two frames, which compress less well.
             self._finish_tail()
         self._tail.append(read)
         self._tail_raw += record.raw_length
         self._tail_frames = None
-        if self._tail_raw >= LARGEST_FRAME:
-            self._finish_tail()
 
     def frames(self) -> list[Frame]:
         if self._tail_frames is None:
