@@ -36,10 +36,8 @@ _OF_LIVING_PROCESSES: Final = (
     "/worker/jax_profile",
     "/memory_profile",
 )
-_CHANGES: Final = ("POST", "PUT", "PATCH", "DELETE")
 
 routes: list[BaseRoute] = [
-    Route("/{path:path}", refusals.read_only, methods=_CHANGES),
     get("/timezone", cluster.timezone),
     get("/usage_stats_enabled", cluster.usage_stats),
     get("/cluster_id", cluster.cluster_id),

@@ -90,7 +90,7 @@ def answered(handler: Handler) -> Endpoint:
 
 
 def get(path: str, handler: Handler) -> Route:
-    """A route that is read only; anything but GET and HEAD is answered by `read_only`."""
+    """A route that can be read; what would change something is refused before it gets here."""
     return Route(path, answered(handler), methods=["GET"])
 
 

@@ -81,7 +81,9 @@ def status(view: View, request: Request) -> Answer:
 
 
 def grafana_health(view: View, _request: Request) -> Answer:
-    """`api/grafana_health`: there is no Grafana, so the front end shows no Metrics tab."""
+    """`api/grafana_health`: there is no Grafana. The front end reads the host of a good result only, and
+    shows neither the Metrics tab nor hints how to set Grafana up when it is `DISABLED`.
+    """
     about = {
         "grafanaHost": "DISABLED",
         "grafanaOrgId": "1",
@@ -90,7 +92,7 @@ def grafana_health(view: View, _request: Request) -> Answer:
         "dashboardDatasource": "Prometheus",
         "grafanaClusterFilter": None,
     }
-    return wrapped("Grafana is not connected to this history.", about, result=False)
+    return wrapped("Grafana is not connected to this history.", about)
 
 
 def prometheus_health(_view: View, _request: Request) -> Answer:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
 from server.ray.answers import Answer, refused, text
 from server.view.view import View
@@ -11,10 +11,6 @@ from server.view.view import View
 GONE: Final = (
     "This is the record of a Ray session. Stack traces and profiles are taken from living processes, "
     "so they are to be asked of the cluster itself while it runs."
-)
-READ_ONLY: Final = (
-    "This is the record of a Ray session: it can be read, and not changed. Jobs, Serve applications and "
-    "packages are to be submitted, stopped or deleted at the cluster itself."
 )
 UNKNOWN: Final = "404: Not Found. Ray 2.60 answers no such path, or the history has no record for it."
 
@@ -35,11 +31,3 @@ async def unknown(request: Request) -> Response:
         answer = refused(UNKNOWN, 404)
         return Response(answer.body, 404, {"Cache-Control": "no-store"}, answer.media_type)
     return PlainTextResponse(UNKNOWN, 404, {"Cache-Control": "no-store"})
-
-
-async def read_only(request: Request) -> Response:
-    """Every method but GET and HEAD. Ray's clients show the text, or the envelope's `msg`."""
-    headers = {"Allow": "GET, HEAD", "Cache-Control": "no-store"}
-    if "/api/v0/" in request.url.path:
-        return JSONResponse({"result": False, "msg": READ_ONLY, "data": {"result": None}}, 405, headers)
-    return PlainTextResponse(READ_ONLY, 405, headers)

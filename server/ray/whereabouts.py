@@ -8,6 +8,8 @@ words Ray uses.
 from dataclasses import dataclass
 from typing import Literal
 
+from server.ray import jobs
+from server.ray.actors import TRANSITIONS
 from server.ray.errors import NotRecorded
 from server.view.view import View
 
@@ -77,14 +79,17 @@ def task_log(view: View, task_id: str, attempt: int, suffix: Suffix) -> TaskLog:
 
 def actor_processes(view: View, actor_id: str) -> list[ActorProcess]:
     """The processes in which an actor lived, newest first; empty for an unknown actor or one that never
-    started.
+    started. Where its own events name no process, as in Ray 2.40, its tasks do.
     """
     rows = view.rows(
         "SELECT t.node_id, t.worker_id, max(t.pid), max(t.ns) AS newest FROM ("
-        "  SELECT unnest(from_json(transitions,"
-        """ '[{"ns":"BIGINT","node_id":"VARCHAR","worker_id":"VARCHAR","pid":"INTEGER"}]')) AS t"""
-        "  FROM actors WHERE actor_id = ?"
+        f"SELECT unnest(from_json(transitions, {TRANSITIONS})) AS t FROM actors WHERE actor_id = ?"
         ") WHERE t.node_id IS NOT NULL AND t.worker_id IS NOT NULL GROUP BY 1, 2 ORDER BY newest DESC",
+        (actor_id,),
+    ) or view.rows(
+        "SELECT node_id, worker_id, max(worker_pid), max(t_running) AS newest FROM tasks "
+        "WHERE actor_id = ? AND node_id IS NOT NULL AND worker_id IS NOT NULL "
+        "GROUP BY 1, 2 ORDER BY newest DESC NULLS LAST",
         (actor_id,),
     )
     return [ActorProcess(node_id, worker_id, pid or None) for node_id, worker_id, pid, _ in rows]
@@ -95,13 +100,11 @@ def driver_log(view: View, job: str) -> DriverLog:
     unknown.
     """
     rows = view.rows(
-        "SELECT submission_id, driver_node_id FROM ("
-        "  SELECT submission_id, driver_node_id, 0 AS rank FROM submissions WHERE submission_id = ?"
-        "  UNION ALL SELECT submission_id, driver_node_id, 1 FROM jobs WHERE submission_id = ? OR job_id = ?"
-        ") WHERE submission_id IS NOT NULL ORDER BY driver_node_id IS NULL, rank LIMIT 1",
-        (job, job, job),
+        f"SELECT submission_id, driver_node_id FROM ({jobs.relation(view.facts)}) "
+        "WHERE submission_id = ? OR job_id = ? ORDER BY submission_id IS NULL LIMIT 1",
+        (job, job),
     )
-    if not rows:
+    if not rows or rows[0][0] is None:
         raise NotRecorded(
             f"Job {job} does not exist, or was not started by a submission: it has no driver log."
         )

@@ -167,3 +167,9 @@ def _recorded(name: str) -> Any:
     path = next((FIXTURES / "http").glob(f"{name}.*"))
     data = path.read_bytes()
     return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
+
+
+@pytest.fixture(scope="session")
+def api_of() -> Callable[[View], Api]:
+    """Makes the API of any view."""
+    return Api
