@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -64,8 +65,15 @@ def _serve(settings: ServerSettings) -> int:
         )
         server = uvicorn.Server(config)
         _log.info("answering on http://%s%s/", settings.listen, settings.base_path)
+        # uvicorn raises the signal once more after its end; what is open here has to be closed first.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _ended_already)
         server.run()
         return 0 if server.started else 1
+
+
+def _ended_already(_number: int, _frame: object) -> None:
+    """The server has stopped because of this signal; nothing is left to do."""
 
 
 def _frontend(settings: ServerSettings) -> tuple[Frontend | None, str]:

@@ -113,7 +113,7 @@ def _redirect_to(key: SessionKey, scope: Scope) -> Response:
 def _bar(view: View) -> Bar:
     facts = view.facts
     state = State(facts.state)
-    at = f"{utc(facts.ended_ms)} UTC"
+    at = f"{utc(facts.ended_ms)} UTC" if facts.ended_ms is not None else "at an unknown time"
     when = {
         State.RUNNING: "shown as it was some seconds ago",
         State.ENDED: f"{at} ({facts.reason})" if facts.reason else at,

@@ -33,7 +33,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Session:
-    """One session. Times are milliseconds since the epoch; `seen_ms` is its last sign of life."""
+    """One session. Times are milliseconds since the epoch; `seen_ms` is its last sign of life.
+
+    `order`: where it stands in the catalog, newest first: its key without prefix and role.
+    """
 
     key: SessionKey
     order: str
@@ -110,7 +113,7 @@ def merge(entries: Sequence[Entry]) -> Session:
 
     return Session(
         key=key,
-        order=_order(entries[0].name),
+        order=entries[0].info.key.removeprefix(CATALOG).rpartition("~")[0],
         ended=ended,
         reason=leading.reason if leading else "",
         started_ms=(leading.started_ms if leading else 0) or key.started_ms,
@@ -122,11 +125,6 @@ def merge(entries: Sequence[Entry]) -> Session:
         unreadable=tuple(entry.trouble for entry in entries if entry.trouble),
         has_head=any(entry.name.role is Role.HEAD for entry in entries),
     )
-
-
-def _order(name: CatalogName) -> str:
-    """The catalog's own order, newest first: the key without prefix and role."""
-    return name.key.removeprefix(CATALOG).rpartition("~")[0]
 
 
 class SessionIndex:

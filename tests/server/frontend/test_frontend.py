@@ -1,6 +1,7 @@
 """Ray's front end: where it comes from, and which of its files exist for a browser."""
 
 import gzip
+import hashlib
 import zipfile
 from pathlib import Path
 
@@ -29,6 +30,10 @@ def wheel(build: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for file in sorted(build.rglob("*")):
             archive.write(file, f"ray/dashboard/client/build/{file.relative_to(build).as_posix()}")
         archive.writestr("ray/dashboard/client/build-notes.txt", "not of the build")
+        about = f"ray-{RAY_VERSION}.dist-info"
+        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: ray\nVersion: {RAY_VERSION}\n")
+        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nTag: cp311-cp311-manylinux2014_x86_64\n")
+        archive.writestr(f"{about}/RECORD", "")
     return path
 
 
@@ -112,3 +117,25 @@ def test_a_build_fetched_before_is_used_again(
     monkeypatch.setattr("server.frontend.wheel.installed_build", lambda: None)
     extract_build(wheel, tmp_path / f"frontend-{RAY_VERSION}")
     assert find_build(tmp_path) == tmp_path / f"frontend-{RAY_VERSION}"
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_the_pinned_wheel_is_fetched_and_no_other(
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pinned: bool
+) -> None:
+    pytest.importorskip("pip")
+    digest = hashlib.sha256(wheel.read_bytes() if pinned else b"another wheel").hexdigest()
+    lock = tmp_path / "lock.txt"
+    lock.write_text(f"ray=={RAY_VERSION} --hash=sha256:{digest}\n")
+    monkeypatch.setattr("server.frontend.wheel._LOCK", lock)
+    monkeypatch.setattr("server.frontend.wheel.installed_build", lambda: None)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    cache = tmp_path / "cache"
+    if pinned:
+        assert len(Frontend(find_build(cache)).names) == FILES - SOURCE_MAPS
+    else:
+        with pytest.raises(FrontendUnavailable):
+            find_build(cache)
+        assert list(cache.iterdir()) == []
