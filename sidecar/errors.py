@@ -6,6 +6,7 @@ CollectorError
 │   └── SpoolUnusable         the folder can't be used: missing right, read-only, broken disk, finished spool
 │       └── SpoolInUse        another collector has it
 └── DashboardSilent           no usable answer from the head's dashboard
+    └── AnswerTooLarge        one that is more than the collector may hold
 """
 
 
@@ -39,3 +40,7 @@ class DashboardSilent(CollectorError):
         super().__init__(reason)
         self.took = took
         self.absent = absent
+
+
+class AnswerTooLarge(DashboardSilent):
+    """The answer is more than the collector may hold."""

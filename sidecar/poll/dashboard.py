@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from sidecar.errors import DashboardSilent
+from sidecar.errors import AnswerTooLarge, DashboardSilent
 from sidecar.poll.answer import Answer
 
 DEFAULT: Final = "http://127.0.0.1:8265"
-LARGEST: Final = 32 << 20
-"""A body beyond this is not read to its end."""
+LARGEST: Final = 16 << 20
+"""A body beyond this is not read to its end: the collector has to stay small."""
 
 _LOG_READ: Final = 256 * 1024
 _ADDRESS: Final = re.compile(rb"Dashboard head http address: (\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})\b")
@@ -68,7 +68,8 @@ class Dashboard:
             seconds: how long the whole answer may take.
 
         Raises:
-            DashboardSilent: nobody listens, the answer came too slowly, was no HTTP, or was too large.
+            DashboardSilent: nobody listens, the answer came too slowly, or was no HTTP.
+            AnswerTooLarge: it has more than `LARGEST` bytes.
         """
         # The name is not a browser's: Ray would hide more from one than the masking does.
         headers = {"User-Agent": "ray-history-server", "Accept": "application/json", "Connection": "close"}
@@ -81,6 +82,9 @@ class Dashboard:
             connection.request("GET", self._prefix + question, headers=headers)
             with connection.getresponse() as response:
                 body = _read(response, began + seconds)
+                if len(body) > LARGEST:
+                    took = time.monotonic() - began
+                    raise AnswerTooLarge(f"{question}: more than {LARGEST} bytes", took=took)
                 return Answer(response.status, body, time.monotonic() - began)
         except ConnectionRefusedError as error:
             raise DashboardSilent(f"nobody listens at {self.url}", took=0.0, absent=True) from error
@@ -98,7 +102,7 @@ def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
         pieces.append(piece)
         size += len(piece)
         if size > LARGEST:
-            raise ValueError(f"more than {LARGEST} bytes")
+            return b"".join(pieces)
         if time.monotonic() > deadline:
             raise TimeoutError("the answer goes on too long")
     if response.length:

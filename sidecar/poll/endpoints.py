@@ -12,6 +12,8 @@ JOBS: Final = "api/jobs/"
 ACTORS: Final = "logical/actors"
 VERSION: Final = "api/version"
 METADATA: Final = "api/v0/cluster_metadata"
+DECIDING: Final = frozenset({VERSION, NODES, JOBS, ACTORS})
+"""Their answers decide what else is asked."""
 
 
 def _keys(text: str) -> frozenset[str]:

@@ -16,7 +16,7 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from sidecar.errors import DashboardSilent, SpoolError
+from sidecar.errors import AnswerTooLarge, DashboardSilent, SpoolError
 from sidecar.poll import endpoints
 from sidecar.poll.answer import Answer, digest, line
 from sidecar.poll.dashboard import DEFAULT, Dashboard, logged_address
@@ -34,6 +34,8 @@ LAST_SWEEP_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 1.0
 """How soon a dashboard at whose port nobody listens is tried again; ever later, up to the interval."""
 REFRESH: Final = 300.0
+TOO_LARGE: Final = "polls.too_large"
+"""The reason under which a path is counted as lost whose answer is more than the collector may hold."""
 DATASET_JOBS: Final = 100
 """Of how many jobs, the newest, the datasets are asked for."""
 
@@ -42,6 +44,8 @@ class Sink(Protocol):
     """Where lines go: a node's spool."""
 
     def append(self, stream: str, data: bytes) -> int: ...
+
+    def count_loss(self, reason: str, amount: int = 1) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,7 @@ class Poller:
         self._statistics = Statistics()
         self._cluster = _Cluster()
         self._once: set[str] = set()
+        self._too_large: set[str] = set()
         self._seen: dict[str, _Seen] = {}
         self._verified = False
         self._retry = RETRY_SECONDS
@@ -198,7 +203,8 @@ class Poller:
             self._want()
             while not self._stop and not self._sweep and (endpoint := self._schedule.due(time.monotonic())):
                 self._ask(dashboard, endpoint, ANSWER_SECONDS)
-                self._want()
+                if endpoint.path in endpoints.DECIDING:
+                    self._want()
         except DashboardSilent as error:
             self._verified = False
             log.debug("the dashboard is silent: %s", error)
@@ -230,6 +236,9 @@ class Poller:
 
     def _want(self) -> None:
         self._schedule.want(self._wanted(), time.monotonic())
+        for path in self._seen.keys() - {endpoint.path for endpoint in self._schedule.all()}:
+            if self._write_waiting(self._seen[path], time.monotonic()):
+                del self._seen[path]
 
     def _wanted(self) -> Iterator[Endpoint]:
         cluster = self._cluster
@@ -259,6 +268,9 @@ class Poller:
             if error.absent:
                 raise
             log.warning("no answer from the dashboard: %s", error)
+            if isinstance(error, AnswerTooLarge) and endpoint.path not in self._too_large:
+                self._too_large.add(endpoint.path)
+                self._sink.count_loss(TOO_LARGE)
             return
         self._schedule.asked(endpoint, time.monotonic(), answer.took)
         self._learn(endpoint, answer)
@@ -297,9 +309,14 @@ class Poller:
         if now - seen.written >= REFRESH:
             self._write_waiting(seen, now)
 
-    def _write_waiting(self, seen: _Seen, now: float) -> None:
-        if seen.waiting and self._append("polls", zlib.decompress(seen.waiting)):
+    def _write_waiting(self, seen: _Seen, now: float) -> bool:
+        """Writes what waits, if anything does; false where there is no room for it."""
+        if not seen.waiting:
+            return True
+        written = self._append("polls", zlib.decompress(seen.waiting))
+        if written:
             seen.waiting, seen.written = b"", now
+        return written
 
     def _append(self, stream: str, data: bytes) -> bool:
         """Appends; false where the spool has no room: then it is tried again with the next answer."""

@@ -160,8 +160,9 @@ class _Server(ThreadingHTTPServer):
 
 
 @pytest.fixture
-def dashboard() -> Iterator[FakeDashboard]:
+def dashboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDashboard]:
     """The recorded head's dashboard, replayed; its session began at 02:43:27."""
+    monkeypatch.setattr("sidecar.poll.schedule.REST", 0.0)  # a slow machine must not make tests wait
     known = FakeDashboard(
         {
             "/api/version": Reply(_recorded("api_version.json")),

@@ -31,12 +31,16 @@ class Lines:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._streams: dict[str, bytes] = {}
+        self.losses: dict[str, int] = {}
 
     def append(self, stream: str, data: bytes) -> int:
         with self._lock:
             before = self._streams.get(stream, b"")
             self._streams[stream] = before + data
             return len(before)
+
+    def count_loss(self, reason: str, amount: int = 1) -> None:
+        self.losses[reason] = self.losses.get(reason, 0) + amount
 
     def rows(self, stream: str = "polls") -> list[dict[str, Any]]:
         return [json.loads(text) for text in self._streams.get(stream, b"").splitlines()]
@@ -195,10 +199,45 @@ def test_an_answer_that_never_ends_is_given_up(dashboard: Any) -> None:
         Dashboard(dashboard.url).ask("/slow", 0.2)
 
 
-def test_an_answer_without_bounds_is_given_up(dashboard: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sidecar.poll.dashboard.LARGEST", 1000)
-    with pytest.raises(DashboardSilent, match="more than 1000 bytes"):
-        Dashboard(dashboard.url).ask("/api/jobs/", 5.0)
+def test_an_answer_without_bounds_is_given_up_and_counted(
+    dashboard: Any, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.poll.dashboard.LARGEST", 200_000)
+    dashboard.replies["/api/jobs/"].body = b"[" + b" " * 200_000 + b"]"
+    lines = Lines()
+    with polling(lines, dashboard.url, every=0.05):
+        eventually(lambda: dashboard.paths().count("/api/jobs/") >= 2)
+    assert lines.losses == {"polls.too_large": 1}
+    assert "api/jobs/" not in lines.paths()
+
+
+def test_a_large_answer_is_compared_piece_by_piece() -> None:
+    def mark(state: str, cpu: int, order: int = 1) -> bytes:
+        rows = [(f"id-{number}", {"state": "ALIVE", "cpu": cpu}) for number in range(5000)][::order]
+        body = {"data": {"actors": dict(rows) | {"last": {"state": state}}, "more": ["x" * 100] * 1000}}
+        return digest(Answer(200, json.dumps(body).encode(), 0.0), frozenset({"cpu"}))
+
+    assert mark("ALIVE", 1) == mark("ALIVE", 2, -1)
+    assert mark("ALIVE", 1) != mark("DEAD", 1)
+
+
+def test_a_node_that_died_keeps_its_last_state(
+    dashboard: Any, recorded: Recorded, eventually: Eventually
+) -> None:
+    detail = json.loads(recorded("node_detail_1.json"))
+    detail["data"]["detail"]["cpu"] = 77.0
+    summary = json.loads(recorded("nodes_summary.json"))
+    lines = Lines()
+    with polling(lines, dashboard.url, every=0.05):
+        eventually(lambda: f"nodes/{WORKER}" in lines.paths())
+        question = f"/nodes/{WORKER}?nocache=1"
+        dashboard.replies[question].body = json.dumps(detail).encode()
+        asked = dashboard.paths().count(question)
+        eventually(lambda: dashboard.paths().count(question) >= asked + 2)
+        for row in summary["data"]["summary"]:
+            row["raylet"]["state"] = "DEAD" if row["raylet"]["nodeId"] == WORKER else "ALIVE"
+        dashboard.replies["/nodes?view=summary&nocache=1"].body = json.dumps(summary).encode()
+        eventually(lambda: lines.last(f"nodes/{WORKER}")["body"] == detail)
 
 
 def test_a_dashboard_that_comes_late_is_found(dashboard: Any, tmp_path: Path, eventually: Eventually) -> None:
