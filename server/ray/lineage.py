@@ -6,7 +6,7 @@ does.
 """
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -62,7 +62,7 @@ class Group:
         }
 
 
-def tree(attempts: Iterable[Attempt], actors: Mapping[str, str]) -> list[Group]:
+def tree(attempts: Sequence[Attempt], actors: Mapping[str, str]) -> list[Group]:
     """The groups at the top. `actors` gives an actor's name by its id."""
     forest = _Forest({attempt.task_id: attempt for attempt in attempts}, actors)
     for attempt in attempts:
