@@ -84,8 +84,8 @@ class Journal:
         """
         streams = Streams()
         numbers = sorted(self._sizes)
-        for number in numbers:
-            if number != numbers[0] + numbers.index(number):
+        for expected, number in enumerate(numbers, numbers[0] if numbers else 0):
+            if number != expected:
                 raise JournalDamaged(f"a file before journal {number} is gone")
             whole = 0
             group: list[Read] = []
@@ -112,9 +112,9 @@ class Journal:
         number, place = self.end
         try:
             if self._descriptor < 0:
-                self._descriptor = os.open(
-                    self.path(number), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-                )
+                # A file that a failed roll left behind begins anew.
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | (0 if place else os.O_TRUNC)
+                self._descriptor = os.open(self.path(number), flags, 0o600)
             if self._torn:
                 os.ftruncate(self._descriptor, place)
             self._torn = True
@@ -209,6 +209,11 @@ class Journal:
     def numbers(self) -> list[int]:
         """The files there are, oldest first."""
         return sorted(self._sizes)
+
+    def begins_after(self, position: Position) -> list[Position]:
+        """Where the files begin that hold what came after, oldest first; the first from within, maybe."""
+        begin = self._begin(position)
+        return [begin, *(Position(number, 0) for number in self.numbers if number > begin.file)]
 
     def close(self) -> None:
         """Give the descriptor and the budget back; the files stay."""

@@ -12,7 +12,6 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from archive.compression import Buffer, Compressor
-from archive.errors import NameInvalid
 from archive.layout import Origin, SessionKey, checked_stream
 from archive.segment import MarkKind
 from archive.segment.format import is_file
@@ -70,6 +69,7 @@ class NodeSpool:
         self._lock = threading.RLock()
         self._compressor = Compressor()
         self._successor: NodeSpool | None = None
+        self._open = True
         self._removed = False
         self._log_bytes = 0
         folder.mkdir(parents=True, exist_ok=True)
@@ -173,9 +173,9 @@ class NodeSpool:
             return Batch(found, end)
 
     def files_after(self, position: Position) -> list[Position]:
-        """Where the files begin that hold what came after, oldest first; the first is `position` itself."""
+        """Where the journal's files begin that hold what came after, oldest first."""
         with self._lock:
-            return [position, *(Position(n, 0) for n in self._journal.numbers if n > position.file)]
+            return self._journal.begins_after(position)
 
     def oldest_ms(self, after: Position) -> int | None:
         """When the first record after a position was kept, in Unix milliseconds; None if nothing came.
@@ -217,6 +217,7 @@ class NodeSpool:
         Raises SpoolUnusable.
         """
         with self._lock:
+            self._require_open()
             if self._journal.end > stored:
                 return False
             self._removed = True
@@ -232,8 +233,10 @@ class NodeSpool:
     def close(self) -> None:
         """Let go of the files; what they hold stays."""
         with self._lock:
-            self._file.close()
-            self._journal.close()
+            if self._open:
+                self._open = False
+                self._file.close()
+                self._journal.close()
 
     def move_into(self, node: NodeSpool) -> None:
         """Append everything not yet stored to another spool, in order, and pass on whatever comes later."""
@@ -316,7 +319,7 @@ class NodeSpool:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _write(self, data: bytes, stream: str, *, within_budget: bool) -> None:
-        self._require_alive()
+        self._require_open()
         if within_budget:
             self._budget.check(stream, len(data))
         if self._journal.rolls:
@@ -327,13 +330,13 @@ class NodeSpool:
         self._journal.roll(self._streams.encoded(self._time_ms()))
 
     def _keep(self, checkpoint: Checkpoint) -> None:
-        self._require_alive()
+        self._require_open()
         self._guarded(lambda: self._file.write(checkpoint))
         self._checkpoint = checkpoint
 
-    def _require_alive(self) -> None:
-        if self._removed:
-            raise SpoolUnusable(f"the spool of node {self.node_id} has ended: begin a new origin")
+    def _require_open(self) -> None:
+        if not self._open:
+            raise SpoolUnusable(f"the spool of node {self.node_id} was closed or has ended: nothing is kept")
 
     def _guarded(self, act: Callable[[], _Result]) -> _Result:
         try:
@@ -342,7 +345,7 @@ class NodeSpool:
             raise told(self.folder, error) from error
 
     def _reading(self, reads: Iterable[Read]) -> Iterator[Read]:
-        """Reads of another spool's files; its disk errors are told as ours."""
+        """What a journal reads, with its disk errors told as the spool's."""
         try:
             yield from reads
         except OSError as error:
@@ -353,9 +356,5 @@ class NodeSpool:
 
     def _count_log(self, read: Read) -> None:
         record = read.record
-        try:
-            checked_stream(record.stream or "state")
-        except NameInvalid as error:
-            raise JournalDamaged(str(error)) from error
         if is_file(record.stream) and record.position >= self._checkpoint.stored:
             self._log_bytes += record.raw_length

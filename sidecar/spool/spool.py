@@ -77,8 +77,7 @@ class Spool:
         """Let go of the folder; what it holds stays."""
         with self._lock:
             for spool in [*self._open.values(), *([self._unassigned] if self._unassigned else [])]:
-                if not spool.removed:
-                    spool.close()
+                spool.close()
             self._open.clear()
             self._unassigned = None
             os.close(self._held)

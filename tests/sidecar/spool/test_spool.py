@@ -416,12 +416,52 @@ def test_a_removed_node_begins_a_new_origin(folder: Path) -> None:
         node.append("events", b"one\n")
         assert not node.remove(node.stored)
         assert node.remove(node.written)
-        with pytest.raises(SpoolUnusable, match="ended"):
+        with pytest.raises(SpoolUnusable, match="has ended"):
             node.append("events", b"two\n")
         again = spool.node(SESSION, NODE)
         assert again.origin != node.origin
         assert again.append("events", b"two\n") == 0
         assert spool.left_over() == []
+
+
+def test_a_closed_spool_keeps_nothing_and_harms_nothing(folder: Path) -> None:
+    with Spool(folder, BUDGET) as spool:
+        node = spool.node(SESSION, NODE)
+        node.append("events", b"one\n")
+    with pytest.raises(SpoolUnusable, match="closed"):
+        node.append("events", b"two\n")
+    with pytest.raises(SpoolUnusable, match="closed"):
+        node.count_loss("budget")
+    with pytest.raises(SpoolUnusable, match="closed"):
+        node.remove(node.stored)
+    with Spool(folder, BUDGET) as spool:
+        assert kept(spool.node(SESSION, NODE)) == {"events": b"one\n"}
+
+
+def test_a_file_that_could_not_be_begun_is_begun_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(descriptor: int, data: bytes) -> int:
+        return real(descriptor, data[:10])
+
+    def truncate(*_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    real = os.write
+    with Spool(folder, BUDGET) as spool:
+        node = spool.node(SESSION, NODE)
+        for seed in range(5):
+            node.append("events", noise(1 << 20, seed))
+        with monkeypatch.context() as disk:
+            disk.setattr(os, "write", write)
+            disk.setattr(os, "ftruncate", truncate)
+            with pytest.raises(SpoolUnusable):
+                node.append("events", b"lost\n")
+        node.append("events", b"kept\n")
+        taken = spool.budget.taken
+    with Spool(folder, BUDGET) as spool:
+        node = spool.node(SESSION, NODE)
+        assert node.losses == {}
+        assert kept(node)["events"].endswith(noise(1 << 20, 4) + b"kept\n")
+        assert spool.budget.taken == taken
 
 
 def test_a_new_origin_is_younger_than_the_damaged_one_even_if_the_clock_went_back(folder: Path) -> None:
