@@ -75,7 +75,7 @@ class Cluster:
                 f"--dashboard-agent-listen-port={node.agent_port}",
                 "--min-worker-port=0",
                 "--max-worker-port=0",
-                "--num-cpus=4",
+                "--num-cpus=2",
                 f"--resources={node.resources}",
                 f"--object-store-memory={OBJECT_STORE_BYTES}",
                 "--disable-usage-stats",

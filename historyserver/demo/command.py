@@ -80,24 +80,28 @@ def guide(server: Server, recording: Recording) -> str:
     page = f"{server.session_url}#"
     died = time.strftime("%H:%M:%S", time.localtime(recording.killed_at))
     return f"""
-  The cluster is dead since {died}. Its dashboard:
+The cluster is dead since {died}. This is its dashboard:
 
-      {server.session_url}
+    {server.session_url}
 
-  What to look at
-    why did daily-report fail?    {page}/jobs/daily-report
-    the failing task and its log  {page}/jobs/daily-report/tasks/{server.failing_task()}
-    retries and crashes           {page}/jobs/shop-simulation
-    a cashier that died twice,
-    a scanner that never lived    {page}/actors
-    cut off in the middle         {page}/jobs/storefront
-    every log of both nodes       {page}/logs
+Why did the job daily-report fail? Its page, and the failing task with its error and its log:
 
-  Ray's own command line reads it, too
+    {page}/jobs/daily-report
+    {page}/jobs/daily-report/tasks/{server.failing_task()}
+
+More to find in it:
+
+    Jobs > shop-simulation   tasks that were retried and tasks that took their process down
+    Actors                   a Cashier that died and was restarted, a Scanner that never came to life
+    Jobs > storefront        work that was cut off in the middle; its logs go on to the last seconds
+    Serve, Cluster, Logs     the application, both nodes, and every file that Ray wrote
+
+Ray's own command line reads it, too ({Path(sys.executable).parent / "ray"}):
+
     ray list tasks --filter state=FAILED --address {server.session_url}
     ray job logs daily-report --address {server.session_url}
 
-  All sessions: {server.url}     Ctrl-C ends the demo.
+All sessions: {server.url}    Ctrl-C ends the demo.
 
 """
 

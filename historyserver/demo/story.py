@@ -64,7 +64,7 @@ def _live_and_die(family: Family, folder: Path, archive: Path, say: Say) -> Reco
     gcs, client, dashboard, storefront, *rest = free_ports(10)
     cluster = Cluster(family, gcs_port=gcs, client_port=client, dashboard_port=dashboard)
     head = Node("head", "127.0.0.2", folder / "head", rest[0], rest[1])
-    worker = Node("worker", "127.0.0.3", folder / "worker", rest[2], rest[3], '{"warehouse": 4}')
+    worker = Node("worker", "127.0.0.3", folder / "worker", rest[2], rest[3], '{"warehouse": 2}')
     say("Starting Ray on two nodes, a collector beside each.")
     for node, health in ((head, rest[4]), (worker, rest[5])):
         _start_collector(family, node, health, archive, cluster.dashboard)

@@ -92,7 +92,11 @@ def test_an_actor_that_restarted_tells_its_story(visit: Any) -> None:
     visit.sees("cashier: basket 4 is paid")
     visit.screenshot("08-actor")
     visit.page.get_by_text("Tasks History").click()
-    visit.sees("checkout", "ACTOR_DIED")
+    visit.sees("Cashier.checkout", "FINISHED x", "FAILED x")
+    visit.page.get_by_role("button", name="Error", exact=True).or_(
+        visit.page.get_by_text("Error", exact=True)
+    ).first.click()
+    visit.sees("ACTOR_")
     visit.screenshot("08-actor-tasks")
 
 
