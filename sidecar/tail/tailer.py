@@ -128,7 +128,7 @@ class Tailer:
         files, before = listing.files, self._files
         touched = dict(self._busy)
         for path in [path for path, seen in files.items() if before.get(path) != seen]:
-            owner = self._owner(path, files, final=final)
+            owner = self._owner(folder, path, files, final=final)
             if isinstance(owner, Log):
                 touched[owner] = None
             elif isinstance(owner, Latest):
@@ -162,7 +162,9 @@ class Tailer:
             self._spool.count_loss(Loss.BEYOND)
         return listing
 
-    def _owner(self, path: str, files: dict[str, Seen], *, final: bool) -> Log | Latest | None:
+    def _owner(
+        self, folder: Folder | None, path: str, files: dict[str, Seen], *, final: bool
+    ) -> Log | Latest | None:
         """The log that this path belongs to, made if it is new; None if the path isn't wanted, or not yet."""
         if path in self._owners:
             return self._owners[path]
@@ -175,7 +177,8 @@ class Tailer:
         base, index = path, 0
         backup = names.backup(path)
         if backup is not None and not self._known(path):
-            if backup.base in files or self._known(backup.base):
+            there = folder is not None and folder.stat(backup.base) is not None
+            if there or backup.base in files or self._known(backup.base):
                 base, index = backup.base, backup.index
             elif not final and path not in self._orphans:
                 # Between two renames of a ring its first name is free; whether this is a backup shows next

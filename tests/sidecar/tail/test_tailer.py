@@ -229,6 +229,8 @@ class TestRenaming:
         self, collector: Any, write: Write, ring: Any, cpp: bool
     ) -> None:
         log = ring("a.out", 30, cpp)
+        log.path.touch()
+        collector.scan()
         turns = 300
 
         def turn() -> None:
