@@ -127,9 +127,9 @@ def _row(session: Session, now_ms: int, lost_after_ms: int) -> dict[str, object]
 
 def _state_text(session: Session, state: State, now_ms: int) -> str:
     if state is State.RUNNING:
-        return f"last heard of {ago(session.seen_ms, now_ms)}"
+        return f"heard of {ago(session.seen_ms, now_ms)}"
     if state is State.LOST:
-        return f"silent since {utc(session.seen_ms)}"
+        return f"silent for {duration(now_ms - session.seen_ms)}"
     return session.reason or f"at {utc(session.seen_ms)}"
 
 
