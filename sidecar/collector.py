@@ -13,9 +13,9 @@ from archive.errors import NameInvalid
 from archive.layout import Role, SessionKey
 from archive.store.base import Store
 from sidecar.catalog import Catalog, entry_of
-from sidecar.discovery import Look, Sighting, Watch, event_node_id, look, role_of
+from sidecar.discovery import STAND_IN_AFTER, Look, Sighting, Watch, event_node_id, look, role_of
 from sidecar.end import end
-from sidecar.errors import SpoolError, SpoolFull
+from sidecar.errors import SpoolError
 from sidecar.flushing import Flushing
 from sidecar.life import Life, named_role
 from sidecar.metrics import Metrics
@@ -45,10 +45,11 @@ class Collector:
         self._spool = spool
         self._metrics = metrics
         self._tell = tell
-        self._watch = Watch(settings.pod_uid or f"host-{socket.gethostname()}"[:64])
+        self._stand_in = settings.pod_uid or f"host-{socket.gethostname()}"[:64]
+        self._watch = Watch(self._stand_in)
         self._life: Life | None = None
         self._sink: NodeSpool = spool.unassigned()
-        self._assigned = True
+        self._assigned = False
         self._left_over_taken = False
         self._shown: dict[str, CatalogEntry] = {}
         self._catalog = Catalog(store)
@@ -65,10 +66,10 @@ class Collector:
         """Where bodies go now. For any thread."""
         return self._sink
 
-    def turn(self) -> None:
-        """Looks at Ray's folder and takes what is new. Raises nothing."""
+    def turn(self, *, last: bool = False) -> None:
+        """Looks at Ray's folder and takes what is new. Raises nothing. `last`: there is no later turn."""
         try:
-            self._turn(look(Path(self._settings.ray_dir)))
+            self._turn(look(Path(self._settings.ray_dir)), last=last)
         except SpoolError as error:
             self._tell("spool", str(error))
         except Exception as error:  # whatever it is, Ray must not notice, and the next turn tries again
@@ -86,26 +87,28 @@ class Collector:
 
     def end(self, reason: str) -> bool:
         """Takes and stores the last, within the time that the settings give; true if all is stored."""
-        self.turn()
-        if not self._left_over_taken:
-            with contextlib.suppress(SpoolError):
-                self._flushing.take(self._spool.left_over(), LEFT_OVER)
+        self.turn(last=True)
+        with contextlib.suppress(SpoolError):
+            self._take_left_over()
         seconds = min(self._settings.end_seconds, LONGEST_END)
         return end(self._life, self._flushing, self._catalog, reason, seconds)
 
-    def _turn(self, seen: Look) -> None:
-        sighting = self._watch.see(seen, time.monotonic(), self._told_by_events(seen))
+    def _turn(self, seen: Look, *, last: bool) -> None:
+        now = time.monotonic() + (STAND_IN_AFTER if last else 0.0)
+        sighting = self._watch.see(seen, now, self._told_by_events(seen))
         if sighting is not None:
             self._follow(sighting)
         life = self._life
-        if seen.session is not None and (life is None or life.sighting.session != seen.session):
+        unknown = seen.session is not None and (life is None or life.sighting.session != seen.session)
+        if unknown:
             self._wait_for_node()
             self._announce(seen)
-        elif life is not None and not self._assigned:
-            self._assign(life.node)
         if life is not None:
             self._metrics.lag_bytes.set(life.tick().lag_bytes, "logs")
             self._show(life.entry())
+            self._take_left_over()
+            if not unknown and not self._assigned:
+                self._assign(life.node)
 
     def _follow(self, sighting: Sighting) -> None:
         """Begins the life of a node that is new, after ending that of the one before."""
@@ -126,11 +129,7 @@ class Collector:
         continuation = self._end_life(before, sighting) if before is not None else None
         self._life = Life(sighting, node, self._settings, continuation)
         log.info("node %s (%s) of %s", sighting.node_id, self._life.role, sighting.session)
-        self._assign(node)
         self._flushing.begin(node)
-        if not self._left_over_taken:
-            self._flushing.take(self._spool.left_over(), LEFT_OVER)
-            self._left_over_taken = True
 
     def _end_life(self, life: Life, after: Sighting) -> Continuation | None:
         """Ends the node that another one follows, which goes on with the same files in the same session."""
@@ -163,14 +162,26 @@ class Collector:
                 self._show(entry_of(key, role, self._settings))
 
     def _assign(self, node: NodeSpool) -> None:
-        """Gives what waited to the node, and sends it what comes."""
-        try:
-            self._spool.assign(node)
-        except SpoolFull as error:
-            self._tell("spool", str(error))  # it waits on, and what comes waits behind it
-            return
+        """Gives what waited to the node, and sends it what comes.
+
+        Raises SpoolFull where the disk has no room for both: then it waits on, and what comes behind it.
+        """
+        self._spool.assign(node)
         self._sink = node
         self._assigned = True
+
+    def _take_left_over(self) -> None:
+        """Nodes of earlier lives of this volume are finished now, once. Raises SpoolError."""
+        if self._left_over_taken:
+            return
+        nodes = self._spool.left_over()
+        self._flushing.take(nodes, LEFT_OVER)
+        self._left_over_taken = True
+        life = self._life
+        if life is not None and (life.node.session, self._stand_in) in [
+            (n.session, n.node_id) for n in nodes
+        ]:
+            life.node.set_facts(stands_in_for=self._stand_in)
 
     def _show(self, entry: CatalogEntry) -> None:
         if self._shown.get(entry.session) != entry:

@@ -31,6 +31,7 @@ class Life:
     def __init__(
         self, sighting: Sighting, node: NodeSpool, settings: CollectorSettings, before: Continuation | None
     ) -> None:
+        """`before`: the node whose files this one goes on with. Raises SpoolError."""
         self.sighting = sighting
         self.node = node
         self._settings = settings
@@ -39,15 +40,15 @@ class Life:
         self._poller: Poller | None = None
         logs = sighting.directory / "logs"
         self._tailer = Tailer(logs, node, _tail_settings(settings), continues=before)
-        self.role = Role.WORKER
-        self.see(sighting)
         if before is not None:
             node.set_facts(continues=before.node_id)
+        self.see(sighting)
 
     def see(self, sighting: Sighting) -> None:
-        """A newer look at the same node: that it is a head can show late."""
+        """A newer look at the same node: that it is a head can show late. Raises SpoolError."""
         self.sighting = sighting
         self.role = named_role(self._settings, sighting.role)
+        self.node.set_facts(**self._facts())
         if self.role is Role.HEAD and self._poller is None:
             self._poller = Poller(
                 PollSettings(
@@ -61,7 +62,6 @@ class Life:
                 self._tells_tasks,
             )
             self._poller.start()
-        self.node.set_facts(**self._facts())
 
     def tick(self) -> ScanResult:
         """Takes what the logs gained. Raises SpoolError."""

@@ -4,6 +4,7 @@ Nothing that is wrong ends it: it says so in its log, in its metrics and in its 
 every body, and tries again where that can help. Only SIGTERM ends it, or the death of its supervisor.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -79,13 +80,13 @@ class Process:
 
     def _wait(self, until: float) -> int | None:
         """Waits for the next turn, and takes signals meanwhile; the signal that ends, if one came."""
-        while (left := until - time.monotonic()) > 0:
-            info = signal.sigtimedwait(SIGNALS, left)
-            if info is not None and info.si_signo in END_SIGNALS:
+        while True:
+            info = signal.sigtimedwait(SIGNALS, max(0.0, until - time.monotonic()))
+            if info is None:
+                return None
+            if info.si_signo in END_SIGNALS:
                 return info.si_signo
-            if info is not None:
-                self._begin_end()
-        return None
+            self._begin_end()
 
     def _turn(self) -> None:
         if self._supervisor not in (None, os.getppid()):
@@ -104,14 +105,14 @@ class Process:
 
     def _started(self, store: Store) -> Collector | None:
         folder = Path(self._settings.spool_folder)
-        try:
-            spool = Spool(folder, self._settings.spool_budget)
-            collector = Collector(self._settings, spool, store, self._metrics, self._tell)
-        except SpoolError as error:
-            self._tell(
-                "spool", f"{error}. What Ray posts is dropped until it can be used; it is tried again."
-            )
-            return None
+        with contextlib.ExitStack() as stack:
+            try:
+                spool = stack.enter_context(Spool(folder, self._settings.spool_budget))
+                collector = Collector(self._settings, spool, store, self._metrics, self._tell)
+            except SpoolError as error:
+                self._tell("spool", f"{error}. What Ray posts is dropped until it can be used; tried again.")
+                return None
+            stack.pop_all()  # it stays open as long as the process lives
         self._write_pid(folder)
         collector.start()
         if self._end_begun:

@@ -40,8 +40,8 @@ def said() -> dict[str, str]:
 
 
 @pytest.fixture
-def collector(tmp_path: Path, archived: Any, said: dict[str, str]) -> Iterator[Collector]:
-    settings = CollectorSettings(
+def settings(tmp_path: Path, archived: Any) -> CollectorSettings:
+    return CollectorSettings(
         store=archived.url,
         namespace="ns",
         cluster="c",
@@ -51,8 +51,12 @@ def collector(tmp_path: Path, archived: Any, said: dict[str, str]) -> Iterator[C
         flush_seconds=0.1,
         dashboard="http://127.0.0.1:1",
     )
+
+
+@pytest.fixture
+def collector(tmp_path: Path, settings: CollectorSettings, said: dict[str, str]) -> Iterator[Collector]:
     with Spool(tmp_path / "spool", 64 << 20) as spool:
-        running = Collector(settings, spool, open_store(archived.url), Metrics(), said.__setitem__)
+        running = Collector(settings, spool, open_store(settings.store), Metrics(), said.__setitem__)
         running.start()
         yield running
 
@@ -84,6 +88,19 @@ def test_a_head_is_listed_before_it_has_a_node_id(
     assert collector.end("over")
 
 
+def test_a_head_that_is_ended_before_it_has_a_node_id_is_kept(
+    collector: Collector, archived: Any, tmp_path: Path
+) -> None:
+    logs = make_session(tmp_path, SESSION)
+    (logs / "gcs_server.out").write_text("no redis\n")
+    collector.sink().append("events", b'{"eventId":"a"}\n')
+    collector.turn()
+    assert archived.nodes() == []
+    assert collector.end("over")
+    assert archived.stream("pod-7", "logs/gcs_server.out") == b"no redis\n"
+    assert archived.rows("pod-7", "events") == [{"eventId": "a"}]
+
+
 def test_the_real_node_goes_on_where_its_stand_in_stopped(
     collector: Collector, archived: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +118,26 @@ def test_the_real_node_goes_on_where_its_stand_in_stopped(
     ) == (b"early\nlate\n")
     first = next(footer for footer in archived.footers() if footer.facts.name.node_id == FIRST)
     assert first.facts.node["stands_in_for"] == "pod-7"
+
+
+def test_a_collector_that_starts_again_knows_what_stood_in(
+    settings: CollectorSettings, archived: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.discovery.STAND_IN_AFTER", 0.0)
+    logs = make_session(tmp_path, SESSION)
+    (logs / "raylet.out").write_text("early\n")
+    store = open_store(settings.store)
+    with Spool(tmp_path / "spool", 64 << 20) as spool:
+        Collector(settings, spool, store, Metrics(), {}.__setitem__).turn()
+    make_session(tmp_path, SESSION, FIRST)
+    with Spool(tmp_path / "spool", 64 << 20) as spool:
+        second = Collector(settings, spool, store, Metrics(), {}.__setitem__)
+        second.start()
+        second.turn()
+        assert second.end("over")
+    assert archived.stream("pod-7", "logs/raylet.out") == b"early\n"
+    facts = [footer.facts.node for footer in archived.footers() if footer.facts.name.node_id == FIRST]
+    assert facts[-1]["stands_in_for"] == "pod-7"
 
 
 def test_a_worker_that_restarts_in_its_folder_goes_on_with_its_logs_as_another_node(
@@ -186,7 +223,7 @@ def test_an_event_of_another_session_names_nobody(
     collector.turn()
     collector.turn()
     assert collector.end("over")
-    assert archived.nodes() == []
+    assert archived.nodes() == ["pod-7"]
 
 
 def test_a_workers_entry_does_not_touch_the_heads(
