@@ -239,31 +239,38 @@ class NodeSpool:
                 self._journal.close()
 
     def move_into(self, node: NodeSpool) -> None:
-        """Append everything not yet stored to another spool, in order, and pass on whatever comes later."""
+        """Append everything not yet stored to another spool, in order, and pass on whatever comes later.
+
+        Raises SpoolFull, SpoolUnusable: then the rest waits on here.
+        """
         with self._lock:
             reads = self._journal.readable(self.stored, lambda _: node.count_loss(DAMAGED))
-            node.take_over(reads, self.losses)
+            node.take_over(reads, self.losses, lambda position: self.store_until(position, 0))
             self._successor = node
-            self.remove(self.written)
+            # What a folder that can't be removed holds is moved once more after a restart.
+            with contextlib.suppress(SpoolUnusable):
+                self.remove(self.written)
 
-    def take_over(self, reads: Iterable[Read], losses: Mapping[str, int]) -> None:
-        """Append another spool's records. The budget is not asked: their bytes are on the disk already.
+    def take_over(
+        self, reads: Iterable[Read], losses: Mapping[str, int], taken: Callable[[Position], object]
+    ) -> None:
+        """Append another spool's records; `taken` is told after each append how far that is.
 
-        Raises SpoolFull when the disk is full, SpoolUnusable.
+        The budget is not asked: their bytes are on the disk already. Raises SpoolFull when the disk is full,
+        SpoolUnusable.
         """
         pieces: list[bytes] = []
         with self._lock:
             for record, _, payload in self._reading(reads):
                 if record.kind is Kind.MARK:
                     self._write_mark(record.stream, payload, within_budget=False)
-                    continue
-                try:
+                else:
                     pieces.append(raw_bytes(record, payload))
-                except JournalDamaged:
-                    self.count_loss(DAMAGED)
-                if not record.more:
+                    if record.more:
+                        continue
                     self._append(record.stream, b"".join(pieces), None, within_budget=False)
                     pieces.clear()
+                taken(record.end)
             for reason, amount in losses.items():
                 self.count_loss(reason, amount)
 

@@ -166,6 +166,7 @@ class Spool:
                 if logs or not is_file(read.record.stream)
             ),
             losses,
+            lambda _: None,
         )
         spool.set_facts(**facts)
         spool.count_loss(DAMAGED, max(1, len(bad)))

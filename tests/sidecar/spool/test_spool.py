@@ -397,6 +397,32 @@ def test_what_came_before_the_node_was_known_goes_to_it_in_order(folder: Path) -
         assert kept(spool.unassigned()) == {}
 
 
+def test_moving_to_the_node_goes_on_where_a_full_disk_stopped_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(descriptor: int, data: bytes) -> int:
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        room.pop()
+        return real(descriptor, data)
+
+    real = os.write
+    room = [1] * 4
+    with Spool(folder, BUDGET) as spool:
+        waiting = spool.unassigned()
+        for number in range(6):
+            waiting.append("events", b"%d\n" % number)
+        node = spool.node(SESSION, NODE)
+        with monkeypatch.context() as disk:
+            disk.setattr(os, "write", write)
+            with pytest.raises(SpoolFull):
+                spool.assign(node)
+        assert kept(node) == {"events": b"0\n1\n2\n"}
+        waiting.append("events", b"6\n")
+        spool.assign(node)
+        assert kept(node) == {"events": b"0\n1\n2\n3\n4\n5\n6\n"}
+
+
 def test_nodes_of_earlier_lives_are_left_over_and_the_current_one_is_not(folder: Path) -> None:
     with Spool(folder, BUDGET) as spool:
         spool.node(SESSION, NODE).append("events", b"old\n")
@@ -448,7 +474,7 @@ def test_a_file_that_could_not_be_begun_is_begun_again(folder: Path, monkeypatch
     real = os.write
     with Spool(folder, BUDGET) as spool:
         node = spool.node(SESSION, NODE)
-        for seed in range(5):
+        for seed in range(4):
             node.append("events", noise(1 << 20, seed))
         with monkeypatch.context() as disk:
             disk.setattr(os, "write", write)
@@ -460,7 +486,7 @@ def test_a_file_that_could_not_be_begun_is_begun_again(folder: Path, monkeypatch
     with Spool(folder, BUDGET) as spool:
         node = spool.node(SESSION, NODE)
         assert node.losses == {}
-        assert kept(node)["events"].endswith(noise(1 << 20, 4) + b"kept\n")
+        assert kept(node)["events"].endswith(noise(1 << 20, 3) + b"kept\n")
         assert spool.budget.taken == taken
 
 
