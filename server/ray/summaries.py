@@ -112,21 +112,21 @@ def _by_lineage(view: View, query: ListQuery) -> Answer:
     rows = view.rows(
         "SELECT task_id, coalesce(nullif(name, ''), func_or_class_name, ''), type, actor_id, parent_task_id, "
         f"t_pending_args_avail // 1000000, state, func_or_class_name FROM ({sql}) ORDER BY {TASKS.order} "
-        f"LIMIT {MAX_LIMIT}",
+        f"LIMIT {MAX_LIMIT + 1}",
         parameters,
     )
     names = view.rows(
         "SELECT actor_id, coalesce(nullif(repr_name, ''), class_name) "
         f"FROM ({ACTORS.relation(view.facts)}) WHERE class_name IS NOT NULL"
     )
-    attempts = [Attempt(*row) for row in rows]
+    attempts = [Attempt(*row) for row in rows[:MAX_LIMIT]]
     content = {
         "summary": [group.plain() for group in tree(attempts, dict(names))],
         **_totals([(attempt.type, 1) for attempt in attempts]),
         "summary_by": "lineage",
     }
     told = f"Only the first {MAX_LIMIT} task attempts are in this tree."
-    return _envelope(view, TASKS, query, content, [told] if len(rows) == MAX_LIMIT else None)
+    return _envelope(view, TASKS, query, content, [told] if len(rows) > MAX_LIMIT else None)
 
 
 def _totals(counted: Sequence[tuple[str | None, int]]) -> dict[str, int]:
