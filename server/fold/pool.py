@@ -1,5 +1,6 @@
 """Fold processes: few, kept warm, ended with the server."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from server.fold.run import Run, RunResult, SegmentRead
 from server.view.errors import FoldFailed
 
 PROCESSES: Final = 2
+SPARING: Final = {"MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""Saves a fold process 45 MiB of 170, for no time that could be measured."""
 
 
 class FoldPool:
@@ -39,9 +42,10 @@ class FoldPool:
         """Folds one run, waiting for a free process. Raises FoldFailed."""
         place = self._idle.get()
         try:
+            self._refuse_if_closed()
             worker = place or self._start()
         except BaseException:
-            self._idle.put(None)
+            self._idle.put(place)
             raise
         healthy = False
         try:
@@ -67,10 +71,13 @@ class FoldPool:
         for worker in workers:
             self._end(worker)
 
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise FoldFailed("the server is ending; ask another one")
+
     def _start(self) -> "_Worker":
         with self._lock:
-            if self._closed:
-                raise FoldFailed("the server is ending; ask another one")
+            self._refuse_if_closed()
             worker = _Worker()
             self._alive.add(worker)
             return worker
@@ -84,7 +91,10 @@ class FoldPool:
 class _Worker:
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "server.fold.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-m", "server.fold.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **SPARING},
         )
 
     def fold(self, run: Run, told: Callable[[SegmentRead], None]) -> RunResult | Exception:

@@ -15,23 +15,26 @@ import pickle
 import signal
 import sys
 from importlib.abc import MetaPathFinder
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from server.fold.run import Fold, Run
+if TYPE_CHECKING:
+    from server.fold.run import Fold
 
 
-class WithoutPandas(MetaPathFinder):
-    """pyarrow looks for pandas and never needs it here: 60 MiB and most of a second."""
+class WithoutUnneeded(MetaPathFinder):
+    """pyarrow loads numpy and pandas where they are installed, for conversions that nothing here asks for."""
 
     @classmethod
     def find_spec(cls, fullname: str, *_: object) -> None:
-        if fullname == "pandas":
+        if fullname in {"numpy", "pandas"}:
             raise ImportError("not in a fold process")
 
 
 def main() -> None:
     """Until the parent closes the pipe."""
-    sys.meta_path.insert(0, WithoutPandas())
+    sys.meta_path.insert(0, WithoutUnneeded())
+    from server.fold.run import Fold  # noqa: PLC0415 - it imports pyarrow
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to handle
     runs = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
@@ -40,12 +43,11 @@ def main() -> None:
     with runs, answers, contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             run = pickle.load(runs)  # noqa: S301 - from our own parent
-            pickle.dump(_answer(run, answers), answers)
+            pickle.dump(_answer(Fold(run), answers), answers)
             answers.flush()
 
 
-def _answer(run: Run, answers: BinaryIO) -> object:
-    fold = Fold(run)
+def _answer(fold: "Fold", answers: BinaryIO) -> object:
     try:
         for read in fold.segment_by_segment():
             pickle.dump(read, answers)

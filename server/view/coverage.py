@@ -13,7 +13,7 @@ from server.fold.run import RunResult, SegmentRead, StreamKey
 from server.view.manifest import Carried, Damage, Manifest, OriginState
 
 SMALLEST_RUN: Final = 1 << 20
-LARGEST_RUN: Final = 6 << 20
+LARGEST_RUN: Final = 3 << 20
 LARGEST_CARRIED: Final = 1 << 20
 MOST_GAPS: Final = 1_000
 

@@ -12,9 +12,9 @@ from server.view.errors import FoldFailed
 from server.view.merge import merged, quoted
 from server.view.view import connect
 
-MEMORY: Final = "256MB"
+MEMORY: Final = "128MB"
 MOST_LAZY: Final = 16
-ROWS_A_GROUP: Final = 16_384
+ROWS_A_GROUP: Final = 8_192
 
 
 def merge_files(files: Mapping[str, Sequence[Path]], folder: Path) -> dict[str, list[Path]]:

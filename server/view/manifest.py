@@ -147,7 +147,10 @@ def sentences(manifest: Manifest, unreadable: Sequence[tuple[str, str, int]]) ->
             f"{stream} of {where} lacks bytes in {count} {'place' if count == 1 else 'places'}"
             for stream, count in sorted(Counter(stream for stream, _ in origin.gaps).items())
         ]
-    told += [f"{reason}: {amount} ({detail})" for reason, detail, amount in unreadable]
+    told += [
+        f"{amount} {'record' if amount == 1 else 'records'} could not be used: {reason} ({detail})"
+        for reason, detail, amount in unreadable
+    ]
     return told
 
 

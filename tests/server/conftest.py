@@ -102,7 +102,7 @@ def recorded_logs(archive: str) -> list[Range]:
     return ranges
 
 
-def store_segment(
+def put_segment(
     store: Store,
     name: SegmentName,
     ranges: list[Range],
@@ -118,7 +118,7 @@ def store_segment(
     store.put(name.key, build(facts, ranges))
 
 
-def store_catalog(store: Store, key: SessionKey, *, state: str = "ended", node_id: str = HEAD) -> None:
+def put_catalog(store: Store, key: SessionKey, *, state: str = "ended", node_id: str = HEAD) -> None:
     """Stores the head's catalog entry."""
     entry = CatalogEntry(
         namespace=key.namespace,
@@ -141,10 +141,10 @@ def write_recorded_session(store: Store) -> None:
     origin = Origin(ASKED_AT * 1000 - 400_000, "0123abcd")
     head = [*event_ranges(read_recorded_events()), recorded_polls(), *recorded_exports()]
     head += recorded_logs("session_head_logs.tar.gz")
-    store_segment(store, SegmentName(RECORDED, HEAD, origin, 1), head)
+    put_segment(store, SegmentName(RECORDED, HEAD, origin, 1), head)
     worker = recorded_logs("session_worker_logs.tar.gz")
-    store_segment(store, SegmentName(RECORDED, WORKER, origin, 1), worker)
-    store_catalog(store, RECORDED)
+    put_segment(store, SegmentName(RECORDED, WORKER, origin, 1), worker)
+    put_catalog(store, RECORDED)
 
 
 @pytest.fixture(scope="session")
@@ -240,13 +240,13 @@ def recorded_events() -> list[dict[str, object]]:
     return read_recorded_events()
 
 
-@pytest.fixture
-def put_segment() -> Callable[..., None]:
-    """`store_segment`, for tests in other folders."""
-    return store_segment
+@pytest.fixture(scope="session")
+def store_segment() -> Callable[..., None]:
+    """Stores one segment, with the facts a collector would state."""
+    return put_segment
 
 
-@pytest.fixture
-def put_catalog() -> Callable[..., None]:
-    """`store_catalog`, for tests in other folders."""
-    return store_catalog
+@pytest.fixture(scope="session")
+def store_catalog() -> Callable[..., None]:
+    """Stores a head's catalog entry."""
+    return put_catalog

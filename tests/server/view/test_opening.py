@@ -11,7 +11,7 @@ from archive.layout import Origin, SegmentName, SessionKey, views_prefix
 from archive.segment import Range
 from archive.store.local import LocalStore
 from server.view.errors import SessionUnknown
-from server.view.manifest import Manifest, encoded, manifest_key, manifests_prefix, prefix
+from server.view.manifest import Manifest, decoded, encoded, manifest_key, manifests_prefix, prefix
 from server.view.view import View
 from server.view.views import Views
 
@@ -31,12 +31,12 @@ def store(tmp_path: Path) -> LocalStore:
 
 
 @pytest.fixture
-def put(store: LocalStore, put_segment: Put) -> Put:
+def put(store: LocalStore, store_segment: Put) -> Put:
     """Stores a segment of events: `put(sequence, first, last)` with the recorded events of those places."""
 
     def putting(sequence: int, events: bytes, start: int = 0, node_id: str = NODE, **facts: object) -> None:
         name = SegmentName(KEY, node_id, ORIGIN, sequence)
-        put_segment(store, name, [Range("events", start, events)], **facts)
+        store_segment(store, name, [Range("events", start, events)], **facts)
 
     return putting
 
@@ -70,10 +70,10 @@ def test_an_unknown_session_is_told_so(store: LocalStore, tmp_path: Path) -> Non
 
 
 def test_a_view_is_stored_and_opens_in_another_server_without_folding(
-    store: LocalStore, put: Put, put_catalog: Put, lines: list[bytes], tmp_path: Path
+    store: LocalStore, put: Put, store_catalog: Put, lines: list[bytes], tmp_path: Path
 ) -> None:
     put(1, b"".join(lines))
-    put_catalog(store, KEY)
+    store_catalog(store, KEY)
     with opened(store, tmp_path / "one") as first:
         tasks, version = first.rows("SELECT * FROM tasks ORDER BY ALL"), first.version
     store.put(SegmentName(KEY, NODE, ORIGIN, 1).key, b"whoever folds again finds this unreadable")
@@ -109,9 +109,9 @@ def test_an_open_segment_is_read_again_when_it_grew(
 
 
 def test_a_running_session_keeps_small_parts_apart_and_an_ended_one_has_one(
-    store: LocalStore, put: Put, put_catalog: Put, lines: list[bytes], tmp_path: Path
+    store: LocalStore, put: Put, store_catalog: Put, lines: list[bytes], tmp_path: Path
 ) -> None:
-    put_catalog(store, KEY, state="running")
+    store_catalog(store, KEY, state="running")
     cuts = [0, 1400, 1450, 1500, len(lines)]
     start = 0
     for sequence in range(1, 5):
@@ -119,12 +119,10 @@ def test_a_running_session_keeps_small_parts_apart_and_an_ended_one_has_one(
         put(sequence, piece, start=start, final=None)
         start += len(piece)
         if sequence == 4:
-            put_catalog(store, KEY)
+            store_catalog(store, KEY)
         with opened(store, tmp_path / f"cache{sequence}") as view:
             tasks = count(view)
     assert tasks == 228
-    from server.view.manifest import decoded
-
     parts = [
         len(decoded(store.get(info.key).data, info.key).parts) for info in store.list(manifests_prefix(KEY))
     ]
@@ -146,10 +144,10 @@ def test_a_segment_cut_short_is_a_gap_and_the_others_fold(
 
 
 def test_losses_that_the_collector_counted_are_gaps(
-    store: LocalStore, put_segment: Put, lines: list[bytes], tmp_path: Path
+    store: LocalStore, store_segment: Put, lines: list[bytes], tmp_path: Path
 ) -> None:
     name = SegmentName(KEY, NODE, ORIGIN, 1)
-    put_segment(store, name, [Range("events", 0, b"".join(lines))], losses={"events dropped": 12})
+    store_segment(store, name, [Range("events", 0, b"".join(lines))], losses={"events dropped": 12})
     with opened(store, tmp_path / "cache") as view:
         assert view.gaps == (f"events dropped: 12, on node {NODE[:8]}",)
 
@@ -157,7 +155,10 @@ def test_losses_that_the_collector_counted_are_gaps(
 def test_what_can_not_be_understood_is_a_gap(store: LocalStore, put: Put, tmp_path: Path) -> None:
     put(1, b'{"eventType": "TEA_EVENT"}\n{half\n')
     with opened(store, tmp_path / "cache") as view:
-        assert view.gaps == ("undecodable event: 1 (DecodeError)", "unknown event type: 1 (TEA_EVENT)")
+        assert view.gaps == (
+            "1 record could not be used: undecodable event (DecodeError)",
+            "1 record could not be used: unknown event type (TEA_EVENT)",
+        )
 
 
 def test_a_damaged_part_is_folded_afresh(
@@ -220,14 +221,14 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(
 
 
 def test_export_lines_cut_between_segments_are_whole_again(
-    store: LocalStore, put_segment: Put, tmp_path: Path
+    store: LocalStore, store_segment: Put, tmp_path: Path
 ) -> None:
     files = Path(__file__).parents[2] / "fixtures" / "ray" / "2.40" / "logs" / "export_events"
     data = (files / "event_EXPORT_ACTOR.log").read_bytes()
     for sequence, (begin, end) in enumerate([(0, 1000), (1000, 5000), (5000, len(data))], 1):
         pieces = [Range("exports/event_EXPORT_ACTOR.log", begin, data[begin:end])]
         name = SegmentName(KEY, NODE, ORIGIN, sequence)
-        put_segment(store, name, pieces, final=None, closed=sequence < 3)
+        store_segment(store, name, pieces, final=None, closed=sequence < 3)
         with opened(store, tmp_path / "cache") as view:
             assert view.gaps == ()
             transitions = view.rows("SELECT sum(json_array_length(transitions))::INTEGER FROM actors")
