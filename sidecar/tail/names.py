@@ -37,7 +37,8 @@ def backup(path: str) -> Backup | None:
     found = _BACKUP.fullmatch(name)
     if found is None:
         return None
-    return Backup(folder + slash + found["base"] + (found["ending"] or ""), int(found["index"]))
+    base = found["base"] + (found["ending"] or "")
+    return None if base in {".", ".."} else Backup(folder + slash + base, int(found["index"]))
 
 
 def backup_names(base: str, index: int) -> tuple[str, str]:

@@ -20,6 +20,8 @@ from sidecar.tail.settings import TailSettings
         ("raylet.out.0", None),
         ("core.123456", None),
         (".1", None),
+        ("..1", None),
+        ("serve/...1", None),
     ],
 )
 def test_backups_of_both_loggers_are_known(path: str, expected: Backup | None) -> None:
