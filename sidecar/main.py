@@ -107,7 +107,9 @@ class Process:
         folder = Path(self._settings.spool_folder)
         with contextlib.ExitStack() as stack:
             try:
-                spool = stack.enter_context(Spool(folder, self._settings.spool_budget))
+                budget = self._settings.spool_budget
+                log_room = int(budget * self._settings.log_share)
+                spool = stack.enter_context(Spool(folder, budget, log_room=log_room))
                 collector = Collector(self._settings, spool, store, self._metrics, self._tell)
             except SpoolError as error:
                 self._tell("spool", f"{error}. What Ray posts is dropped until it can be used; tried again.")
