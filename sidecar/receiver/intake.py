@@ -76,7 +76,6 @@ class Intake:
 
     def _keep(self, split: Split) -> None:
         lost: dict[str, int] = {}
-        # Profile events come last, so that they are the first for which there is no room.
         for stream, lines in ((EVENTS, split.events), (PROFILE, split.profile)):
             if not lines:
                 continue

@@ -54,7 +54,8 @@ def test_flags_take_their_value_with_a_space_or_an_equals_sign_and_a_bare_boolea
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:
-    assert read(Table, ["--store=x"], {"HISTORYSERVER_BUDGET": ""}).values == Table(store="x")
+    reading = read(Table, ["--store=x"], {"HISTORYSERVER_BUDGET": ""})
+    assert (reading.values, reading.problems) == (Table(store="x"), ())
 
 
 def test_a_list_is_split_at_commas_and_a_flag_given_twice_adds() -> None:
