@@ -4,7 +4,7 @@ A segment that can't be read is told in `trouble` and hides nothing but itself.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Final
@@ -38,11 +38,10 @@ class NodeFooters:
         self._prefix = segments_prefix(session, node_id)
         self._readers = readers
         self._lock = threading.Lock()
-        self._known: dict[SegmentName, Indexed] = {}
-        self._version = 0
+        self._known: Mapping[SegmentName, Indexed] = {}
 
-    def refresh(self) -> tuple[int, Iterable[Indexed]]:
-        """All segments, and a number that grows when they change. Raises: StoreError."""
+    def refresh(self) -> Mapping[SegmentName, Indexed]:
+        """All segments; the same object until something changes. Raises: StoreError."""
         with self._lock:
             listed = {name: info for info in self._store.list(self._prefix) if (name := _parsed(info.key))}
             fresh = [name for name, info in listed.items() if self._is_new(name, info)]
@@ -51,8 +50,7 @@ class NodeFooters:
             if found or len(listed) != len(self._known):
                 kept = {name: indexed for name, indexed in self._known.items() if name in listed}
                 self._known = kept | found
-                self._version += 1
-            return self._version, self._known.values()
+            return self._known
 
     def _is_new(self, name: SegmentName, info: ObjectInfo) -> bool:
         known = self._known.get(name)

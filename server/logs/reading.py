@@ -42,10 +42,13 @@ class LogReader:
     def parts(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
         """The bytes [start, end) in pieces, each with the offset behind it.
 
-        Whatever is missing there is told by a marker line at its place.
+        Whatever is missing there is told by a marker line at its place; what is missing right before `start`
+        belongs to the piece before it.
         """
         damage: list[Damage] = []
-        waiting = [note for note in self._notes if start <= note.offset <= end]
+        waiting = [
+            note for note in self._notes if start < note.offset <= end or note.offset == start == self.begin
+        ]
         at_line_start = True
         for begin, data in self._reader.read(self._extents, start, end - start, damaged=damage.append):
             place, behind = begin, begin + len(data)

@@ -48,7 +48,7 @@ class Sending:
 
     async def bytes(self) -> AsyncIterator[bytes]:
         """The bytes, each piece read in a thread."""
-        if self.start >= self.end:
+        if self.start > self.end:
             return
         async for piece in in_threads(self.logs.read(self.node_id, self.path, self.start, self.end)):
             yield piece

@@ -3,14 +3,14 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from archive.errors import NameInvalid, ObjectChanged, TransientStoreError
-from archive.layout import SessionKey, segments_prefix
+from archive.errors import NameInvalid, ObjectChanged, ObjectMissing, TransientStoreError
+from archive.layout import SegmentName, SessionKey, segments_prefix
 from archive.store.base import Store
-from server.logs.footers import NodeFooters
+from server.logs.footers import Indexed, NodeFooters
 from server.logs.listing import stream_of
 from server.logs.node import NodeLogs
 from server.logs.reading import LogReader
@@ -30,7 +30,7 @@ class SessionLogs:
         self._readers = readers
         self._lock = threading.Lock()
         self._footers: dict[str, NodeFooters] = {}
-        self._nodes: dict[str, tuple[float, int, NodeLogs]] = {}
+        self._nodes: dict[str, tuple[float, Mapping[SegmentName, Indexed], NodeLogs]] = {}
 
     def nodes(self) -> list[NodeLogs]:
         """All nodes of which there are segments; a stand-in is told with the node it stood in for."""
@@ -77,7 +77,10 @@ class SessionLogs:
     def read(self, node_id: str, path: str, start: int, end: int) -> Iterator[bytes]:
         """The bytes [start, end) of a log, in pieces; a segment that is put again meanwhile is met calmly."""
         place, tries = start, _TRIES
-        while reader := self.reader(node_id, path):
+        while True:
+            reader = self.reader(node_id, path)
+            if reader is None:
+                raise ObjectMissing(f"the log {path!r} was deleted while it was read")
             try:
                 for behind, piece in reader.parts(place, end):
                     yield piece
@@ -105,13 +108,13 @@ class SessionLogs:
                 )
             except NameInvalid:
                 return None
-        version, segments = footers.refresh()
-        fresh = known[2] if known and known[1] == version else NodeLogs(node_id, segments)
+        segments = footers.refresh()
+        fresh = known[2] if known and known[1] is segments else NodeLogs(node_id, segments.values())
         if not fresh.segments:
             return None
         with self._lock:
             self._footers[node_id] = footers
-            self._nodes[node_id] = (time.monotonic(), version, fresh)
+            self._nodes[node_id] = (time.monotonic(), segments, fresh)
         return fresh
 
     def _with_stand_in(self, node: NodeLogs) -> NodeLogs:

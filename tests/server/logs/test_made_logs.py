@@ -133,6 +133,23 @@ def test_bytes_that_are_missing_are_told_where_they_are_missing(serve: Serve, st
     assert lines[5:] == ["last"]
 
 
+def test_an_empty_rest_says_so_and_a_gap_is_told_once(serve: Serve, store: CountingStore) -> None:
+    put_catalog(store, "running")
+    gone = Mark("logs/gone.log", 0, "gap", "all of it", 99)
+    gap = Mark("logs/a.log", 4, "gap", "here")
+    put(store, 1, [Range("logs/a.log", 0, b"one\n")], marks=(gone, gap), closed=False)
+    server = serve(store)
+    assert read(server, "gone.log") == "[ray history: 99 bytes are missing here: all of it]\n"
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    with closing(connection):
+        connection.request("GET", f"{BASE}/api/v0/logs/stream?node_id={NODE}&filename=a.log")
+        response = connection.getresponse()
+        assert response.read(4) == b"one\n"
+        put(store, 2, [Range("logs/a.log", 4, b"two\n")])
+        put_catalog(store, "ended")
+        assert response.read() == b"[ray history: some bytes are missing here: here]\ntwo\n"
+
+
 def test_a_damaged_segment_leaves_the_rest_readable_and_is_told(serve: Serve, store: CountingStore) -> None:
     put_catalog(store, "ended")
     put(store, 1, [Range("logs/a.log", 0, b"first\n")])
