@@ -5,11 +5,14 @@ import hashlib
 import mimetypes
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
+
+from server.frontend.dead_nodes import with_logs_of_dead_nodes
 
 _BODY: Final = "<body>"
 _HEAD_END: Final = "</head>"
+_MAIN_SCRIPT: Final = "static/js/main.*.js"
 _COMPRESSED: Final = frozenset({".js", ".css", ".html", ".json", ".svg", ".txt"})
 _TYPES: Final = {
     ".js": "text/javascript",
@@ -30,7 +33,10 @@ class Asset:
 
 
 class Frontend:
-    """Ray's built front end in a folder; anything that is not one of its files does not exist."""
+    """Ray's built front end in a folder; anything that is not one of its files does not exist.
+
+    Raises: FrontendChanged for a build that this server doesn't know.
+    """
 
     def __init__(self, build: Path) -> None:
         self._build = build
@@ -39,7 +45,10 @@ class Frontend:
             for path in build.rglob("*")
             if path.is_file() and path.suffix != ".map"
         )
+        self._main = next(name for name in self._names if PurePosixPath(name).match(_MAIN_SCRIPT))
         self._index = (build / "index.html").read_text(encoding="utf-8")
+        script = (build / self._main).read_text(encoding="utf-8")
+        self._script = with_logs_of_dead_nodes(script).encode()
         self._asset = lru_cache(maxsize=len(self._names))(self._read)
 
     @property
@@ -57,12 +66,17 @@ class Frontend:
         return self._asset(name) if name in self._names else None
 
     def _read(self, name: str) -> Asset:
-        return read_asset(self._build / name)
+        path = self._build / name
+        return _asset(path, self._script) if name == self._main else read_asset(path)
 
 
 def read_asset(path: Path) -> Asset:
-    """A file as an asset; text is compressed once, here."""
-    content = path.read_bytes()
+    """A file as an asset."""
+    return _asset(path, path.read_bytes())
+
+
+def _asset(path: Path, content: bytes) -> Asset:
+    """Text is compressed once, here."""
     media_type = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return Asset(
         content=content,

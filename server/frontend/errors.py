@@ -1,7 +1,8 @@
 """Errors of the front end's files.
 
 FrontendError
-└── FrontendUnavailable   there is no front end on this machine and none could be fetched
+├── FrontendUnavailable   there is no front end on this machine and none could be fetched
+└── FrontendChanged       the front end is not the one that this server knows
 """
 
 
@@ -11,3 +12,7 @@ class FrontendError(Exception):
 
 class FrontendUnavailable(FrontendError):
     """There is no front end on this machine and none could be fetched."""
+
+
+class FrontendChanged(FrontendError):
+    """The front end is not the one that this server knows."""

@@ -1,8 +1,7 @@
 """Nodes as the dashboard's own pages want them: `nodes?view=…` and `nodes/<id>`.
 
 A node's statistics are those of its last poll while it lived; zeros stand where there are none, since the
-front end breaks on what is missing. Its Logs page hides dead nodes, so once the session has ended all are
-reported as ALIVE with a `stateMessage` that tells how they ended; `api/v0/nodes` tells the truth.
+front end breaks on what is missing.
 """
 
 from typing import Any, Final
@@ -11,6 +10,7 @@ from starlette.requests import Request
 
 from server.ray.answers import Answer, wrapped
 from server.ray.camel import camel, camel_name
+from server.ray.closing import ending
 from server.ray.logical import actors
 from server.ray.nodes import NODES
 from server.ray.polls import data, parsed, polled, polled_below
@@ -123,9 +123,8 @@ def _node(view: View, told: dict[str, Any] | None, living: Any, node_id: str) ->
         node["hostname"] = known.get("hostname") or told["hostname"] or told["node_ip"] or ""
         node["ip"] = known.get("ip") or told["node_ip"] or ""
         raylet.update(_raylet(told))
-    if view.facts.state != "running":
-        raylet["stateMessage"] = f"terminated: {raylet['stateMessage'] or 'the session is over'}"
-        raylet["state"] = "ALIVE"
+    elif view.facts.state != "running":
+        raylet.update(state="DEAD", stateMessage=ending(view.facts).sentence)
     return node
 
 

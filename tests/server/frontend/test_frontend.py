@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from server.frontend.assets import Frontend
-from server.frontend.errors import FrontendUnavailable
+from server.frontend.dead_nodes import with_logs_of_dead_nodes
+from server.frontend.errors import FrontendChanged, FrontendUnavailable
 from server.frontend.wheel import RAY_VERSION, extract_build, find_build, installed_build
 
 FILES = 49
@@ -67,6 +68,23 @@ def test_the_index_refers_to_relative_addresses_only_and_begins_with_the_bar(bui
     assert '<link rel="x"></head>' in html
     assert "<body><header>bar</header>" in html
     assert '<div id="root">' in html
+
+
+def test_the_logs_of_dead_nodes_are_listed_and_linked(build: Path) -> None:
+    frontend = Frontend(build)
+    main = main_script(frontend)
+    served = frontend.asset(main)
+    assert served is not None
+    original = (build / main).read_text()
+    assert '=>"ALIVE"===e.raylet.state)' in original
+    assert b'=>"ALIVE"===e.raylet.state)' not in served.content
+    removed = len(original.encode()) - len(served.content)
+    assert 0 < removed < 100
+
+
+def test_a_front_end_that_hides_dead_nodes_elsewhere_is_refused() -> None:
+    with pytest.raises(FrontendChanged, match="pinned version"):
+        with_logs_of_dead_nodes("a script of another version")
 
 
 def test_text_is_compressed_once_and_fonts_are_left_alone(build: Path) -> None:

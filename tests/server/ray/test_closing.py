@@ -158,16 +158,16 @@ def test_a_node_alive_at_the_end_is_dead_in_the_state_api(make_api: Any) -> None
     assert make_api({"nodes": [node]}).ask("/api/v0/nodes").rows[0]["state"] == "ALIVE"
 
 
-def test_nodes_of_an_ended_session_are_listed_as_alive_so_that_their_logs_can_be_found(make_api: Any) -> None:
+def test_nodes_of_an_ended_session_are_listed_as_dead_with_how_they_ended(make_api: Any) -> None:
     dead = {"node_id": "n1", "node_ip": "10.0.0.1", "death": death(T * NS, "EXPECTED_TERMINATION", "SIGTERM")}
     api = make_api({"nodes": [dead, {"node_id": "n2"}]}, state="ended")
     shown = {
         node["raylet"]["nodeId"]: node["raylet"]
         for node in api.ask("/nodes?view=summary").json["data"]["summary"]
     }
-    assert {raylet["state"] for raylet in shown.values()} == {"ALIVE"}
-    assert shown["n1"]["stateMessage"] == "terminated: Expected termination: SIGTERM"
-    assert shown["n2"]["stateMessage"].startswith("terminated: The session ended")
+    assert {raylet["state"] for raylet in shown.values()} == {"DEAD"}
+    assert shown["n1"]["stateMessage"] == "Expected termination: SIGTERM"
+    assert shown["n2"]["stateMessage"].startswith("The session ended")
 
 
 def test_a_node_that_died_while_the_session_runs_is_shown_dead(make_api: Any) -> None:
