@@ -159,15 +159,13 @@ class Journal:
         return Position(number, max(place, self._sizes.get(number, 0)))
 
     def read(self, after: Position) -> Iterator[Read]:
-        """The records from `after` to the end of its file. Raises JournalDamaged, OSError."""
-        number, place = self._begin(after)
-        data = self._bytes(number, place, self._sizes.get(number, 0) - place)
-        try:
-            for read in records(data, Position(number, place)):
-                if read.record.kind is not Kind.STATE:
-                    yield read
-        except JournalTorn as torn:
-            raise JournalDamaged(f"journal {number}: {torn}") from torn
+        """The records from `after` to the end of its file; its bytes are read at once, and parsed when asked.
+
+        Raises OSError; the iterator raises JournalDamaged.
+        """
+        begin = self._begin(after)
+        size = self._sizes.get(begin.file, 0) - begin.place
+        return _parsed(self._bytes(begin.file, begin.place, size), begin)
 
     def readable(self, after: Position, damaged: Callable[[int], None]) -> Iterator[Read]:
         """Whatever can be read from `after` on, whole appends only; `damaged` is told the files with more.
@@ -256,6 +254,15 @@ def told(folder: Path, error: OSError) -> SpoolError:
     return SpoolUnusable(
         f"the spool {str(folder)!r} can't be used: {error.strerror}; give this process a writable folder"
     )
+
+
+def _parsed(data: bytes, begin: Position) -> Iterator[Read]:
+    try:
+        for read in records(data, begin):
+            if read.record.kind is not Kind.STATE:
+                yield read
+    except JournalTorn as torn:
+        raise JournalDamaged(f"journal {begin.file}: {torn}") from torn
 
 
 def _apply(streams: Streams, group: list[Read], *, first: bool) -> None:

@@ -166,11 +166,13 @@ class NodeSpool:
         found: list[Read] = []
         with self._lock:
             end = self._journal.end_after(after)
-            try:
-                found += self._reading(self._journal.read(after))
-            except JournalDamaged:
-                self.count_loss(DAMAGED)
-            return Batch(found, end)
+            reads = self._read(after)
+        # Outside the lock, since parsing a file of small records takes longer than a body may wait.
+        try:
+            found += reads
+        except JournalDamaged:
+            self.count_loss(DAMAGED)
+        return Batch(found, end)
 
     def files_after(self, position: Position) -> list[Position]:
         """Where the journal's files begin that hold what came after, oldest first."""
@@ -184,7 +186,7 @@ class NodeSpool:
         """
         with self._lock, contextlib.suppress(JournalDamaged):
             while after < self._journal.end:
-                for read in self._reading(self._journal.read(after)):
+                for read in self._read(after):
                     return read.record.time_ms
                 after = self._journal.end_after(after)
         return None
@@ -350,6 +352,9 @@ class NodeSpool:
             return act()
         except OSError as error:
             raise told(self.folder, error) from error
+
+    def _read(self, after: Position) -> Iterator[Read]:
+        return self._guarded(lambda: self._journal.read(after))
 
     def _reading(self, reads: Iterable[Read]) -> Iterator[Read]:
         """What a journal reads, with its disk errors told as the spool's."""

@@ -313,6 +313,7 @@ def test_finishing_a_backlog_puts_the_newest_first_and_logs_last(
     assert kinds[first_log:-1] == [{LOG}] * (len(kinds) - first_log - 1)
     first = next(footer for footer in footers(store) if footer.frames)
     assert first.frames[0].start > 9 * 500_000
+    assert sum(frame.raw_length for footer in footers(store) for frame in footer.frames) == 24_000_000
     assert [footer.facts.final for footer in footers(store)] == [None] * (len(kinds) - 1) + ["sigterm"]
     assert spool.budget.taken == 0
 
