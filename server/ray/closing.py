@@ -79,7 +79,7 @@ def later(one: str, other: str) -> str:
 def tasks(facts: SessionFacts) -> str:
     """Defined task attempts with `state`, `failed_ns`, and error columns that hold when it failed."""
     end = ending(facts)
-    newest = f"list_max([{', '.join(_column(state) for state in STATE_ORDER)}])"
+    times = ", ".join(_column(state) for state in STATE_ORDER)  # no task ends before it began
     # Materialized, for DuckDB 2.0 fails on filters that it moves through an outer join into a function.
     return f"""
         WITH dead_workers AS MATERIALIZED (
@@ -107,11 +107,10 @@ def tasks(facts: SessionFacts) -> str:
                      WHEN n.end_ns IS NOT NULL THEN 'node'
                      WHEN j.finished_ns IS NOT NULL THEN 'job'
                      WHEN {literal(end.ns)} IS NOT NULL THEN 'session' END AS closed_by,
-                CASE closed_by WHEN 'worker' THEN {later("w.end_ns", newest)}
-                     WHEN 'node' THEN {later("n.end_ns", newest)}
-                     WHEN 'job' THEN {later("j.finished_ns", newest)}
-                     WHEN 'session' THEN {later(str(end.ns or 0), newest)}
-                     ELSE t.t_failed END AS failed_ns
+                CASE closed_by WHEN 'worker' THEN w.end_ns WHEN 'node' THEN n.end_ns
+                     WHEN 'job' THEN j.finished_ns WHEN 'session' THEN {literal(end.ns)} END AS closed_ns,
+                CASE WHEN closed_by IS NULL THEN t.t_failed ELSE list_max([closed_ns, {times}])
+                END AS failed_ns
             FROM tasks t LEFT JOIN dead_workers w USING (worker_id) LEFT JOIN dead_nodes n USING (node_id)
             LEFT JOIN finished_jobs j USING (job_id)
             WHERE t.defined
