@@ -85,16 +85,16 @@ class Intake:
                 lost[stream + DROPPED] = len(lines)
         if split.odd:
             self._set_apart(split.odd)
-            for reason, _ in split.odd:
-                lost[reason] = lost.get(reason, 0) + 1
+            for reason, sample in split.odd:
+                lost[reason] = lost.get(reason, 0) + sample.items
         if lost or self._uncounted:
             self._lost(lost)
 
     def _set_apart(self, odd: list[tuple[Reason, Sample]]) -> None:
         now_ms = time.time_ns() // 1_000_000
         self._append(quarantine.STREAM, [sample.line(reason, now_ms)[:-1] for reason, sample in odd])
-        for reason, _ in odd:
-            self._metrics.quarantined.add(1, reason)
+        for reason, sample in odd:
+            self._metrics.quarantined.add(sample.items, reason)
 
     def _append(self, stream: str, lines: list[bytes]) -> bool:
         try:

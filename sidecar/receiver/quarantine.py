@@ -1,8 +1,9 @@
 """What can't be kept as events: a sample of it goes to the stream `quarantine`, one JSON object a line.
 
-    {"t": Unix milliseconds, "reason": …, "length": bytes, "sha256": hex of all of them, "head": text}
+    {"t": Unix milliseconds, "reason": …, "items": …, "length": bytes, "sha256": hex of them all, "head": text}
 
-`head` is the first 64 KiB, masked, undecodable bytes replaced.
+`items` is more than 1 where a body held very many. `head` is the first 64 KiB, masked, with undecodable bytes
+replaced.
 """
 
 import hashlib
@@ -26,11 +27,12 @@ class Reason(StrEnum):
 
 
 class Sample:
-    """The beginning, length and hash of bytes of any number."""
+    """The beginning, length and hash of bytes of any number. `items`: how many things these are."""
 
     def __init__(self, data: bytes = b"") -> None:
         self.head = bytearray()
         self.length = 0
+        self.items = 1
         self._hash = hashlib.sha256()
         self.add(data)
 
@@ -44,6 +46,7 @@ class Sample:
         entry = {
             "t": now_ms,
             "reason": reason,
+            "items": self.items,
             "length": self.length,
             "sha256": self._hash.hexdigest(),
             "head": mask_equal_length(bytes(self.head)).decode(errors="replace"),

@@ -13,7 +13,7 @@ from sidecar.receiver import http
 from sidecar.receiver.intake import Intake, Sink
 from sidecar.receiver.listener import Connection, Listener
 
-WHOLE_LIMIT: Final = 4 << 20
+WHOLE_LIMIT: Final = 2 << 20
 """Longer bodies are kept in pieces while they come. Ray's usual ones stay below 1.3 MB."""
 
 _LOG: Final = logging.getLogger(__name__)

@@ -26,6 +26,7 @@ _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 _UNDECODABLE: Final = (msgspec.DecodeError, RecursionError)
+_MOST_SAMPLES: Final = 100
 _BRACE: Final = ord("{")
 
 
@@ -37,6 +38,15 @@ class Split:
     profile: list[bytes] = field(default_factory=list)
     odd: list[tuple[Reason, Sample]] = field(default_factory=list)
 
+    def set_apart(self, element: bytes) -> None:
+        """Takes in what is no event; after many the rest is one sample."""
+        if len(self.odd) < _MOST_SAMPLES:
+            self.odd.append((Reason.EVENT, Sample(element)))
+        else:
+            rest = self.odd[-1][1]
+            rest.add(element)
+            rest.items += 1
+
 
 class Splitter:
     """Splits bodies. Not thread-safe."""
@@ -46,10 +56,12 @@ class Splitter:
 
     def whole(self, body: bytes) -> Split:
         """Splits a body that is all there. One that is no JSON array is a single odd thing."""
+        split = Split()
         try:
-            return self._sorted(body)
+            self._sort(body, split)
         except _UNDECODABLE:
-            return Split(odd=[(Reason.BODY, Sample(body))])
+            split.odd.append((Reason.BODY, Sample(body)))
+        return split
 
     def begin(self) -> "BodyInPieces":
         """Splits a body of any length that comes in pieces."""
@@ -57,33 +69,28 @@ class Splitter:
 
     def elements(self, elements: list[bytes]) -> Split:
         """Sorts what was found between the commas of an array; each may be anything."""
+        split = Split()
         try:
-            return self._sorted(b"[%s]" % b",".join(elements))
+            self._sort(b"[%s]" % b",".join(elements), split)
         except _UNDECODABLE:
-            split = Split()
             for element in elements:
                 self._judge(element, split)
-            return split
+        return split
 
     def _judge(self, element: bytes, split: Split) -> None:
         try:
-            alone = self._sorted(b"[%s]" % element)
+            self._sort(b"[%s]" % element, split)
         except _UNDECODABLE:
-            split.odd.append((Reason.EVENT, Sample(element)))
-            return
-        split.events += alone.events
-        split.profile += alone.profile
-        split.odd += alone.odd
+            split.set_apart(element)
 
-    def _sorted(self, array: bytes) -> Split:
-        """Raises DecodeError if this is no JSON array."""
-        split = Split()
+    def _sort(self, array: bytes, split: Split) -> None:
+        """Raises DecodeError or RecursionError if this is no JSON array; then nothing was sorted."""
         masked, only_values = self._masker.mask(array)
         has_lines = b"\n" in array
         for raw in _ARRAY.decode(masked if only_values else array):
             element = bytes(raw)
             if element[0] != _BRACE:
-                split.odd.append((Reason.EVENT, Sample(element)))
+                split.set_apart(element)
                 continue
             if not only_values:
                 # One that can't be followed to its end must not hide its neighbours.
@@ -95,7 +102,6 @@ class Splitter:
                 split.profile.append(element)
             else:
                 split.events.append(element)
-        return split
 
 
 class BodyInPieces:

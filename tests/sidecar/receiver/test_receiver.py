@@ -136,6 +136,15 @@ def test_what_is_no_object_in_an_array_is_quarantined_and_the_rest_is_kept(
     assert node.losses == {"event.undecodable": 4}
 
 
+def test_very_many_odd_things_are_counted_and_sampled_together(client: Client, node: NodeSpool) -> None:
+    assert client.post(b"[" + b"1, " * 5000 + EVENT + b"]") == 200
+    assert lines(node, "events") == [EVENT]
+    entries = [json.loads(line) for line in lines(node, "quarantine")]
+    assert sum(entry["items"] for entry in entries) == sum(entry["length"] for entry in entries) == 5000
+    assert len(entries) == 100
+    assert node.losses == {"event.undecodable": 5000}
+
+
 def test_line_breaks_between_tokens_go_and_strings_stay(client: Client, node: NodeSpool) -> None:
     event = {"eventId": "a", "message": 'two\nlines, "quoted"', "nested": {"list": [1, 2]}}
     assert client.post(json.dumps([event, event], indent=2).encode()) == 200
