@@ -1,6 +1,6 @@
 """What can't be kept as events: a sample of it goes to the stream `quarantine`, one JSON object a line.
 
-    {"t": Unix milliseconds, "reason": …, "items": …, "length": bytes, "sha256": hex of them all, "head": text}
+    {"t": Unix milliseconds, "reason": …, "items": …, "length": bytes, "sha256": of them all, "head": text}
 
 `items` is more than 1 where a body held very many. `head` is the first 64 KiB, masked, with undecodable bytes
 replaced.
