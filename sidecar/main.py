@@ -105,6 +105,8 @@ class Process:
 
     def _started(self, store: Store) -> Collector | None:
         folder = Path(self._settings.spool_folder)
+        if not self._settings.spool and not folder.parent.is_dir():
+            return None  # Ray's folder is Ray's to make: ours could shut out Ray's user
         with contextlib.ExitStack() as stack:
             try:
                 budget = self._settings.spool_budget

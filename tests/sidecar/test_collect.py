@@ -160,6 +160,18 @@ def test_bodies_that_come_before_any_session_are_kept_for_the_first_node(
     eventually(lambda: [row["eventId"] for row in archived.rows(HEAD, "events")] == ["id-1", "id-2"])
 
 
+def test_rays_folder_is_left_to_ray_to_make(
+    collect: Callable[..., Collect], archived: Any, tmp_path: Path, eventually: Eventually
+) -> None:
+    running = collect(spool="", ray_dir=tmp_path / "later")
+    eventually(lambda: running.get("/healthz") == (200, "ok\n"))
+    eventually(lambda: running.post(event(1)) == 200)
+    assert not (tmp_path / "later").exists()
+    make_session(tmp_path / "later", SESSION, HEAD)
+    eventually(lambda: archived.stream(HEAD, "logs/raylet.out"))
+    assert (tmp_path / "later" / "history-spool" / "supervisor.pid").exists()
+
+
 def test_nothing_answered_is_lost_however_often_the_collector_is_killed(
     collect: Callable[..., Collect], archived: Any, tmp_path: Path, eventually: Eventually
 ) -> None:
