@@ -7,7 +7,7 @@ from typing import Final
 from server.fold.tables import TABLES, Column, Merge
 
 LARGE: Final = frozenset({"tasks"})
-"""Tables of many rows, whose keys are never absent."""
+"""Tables of many rows, most of which stand alone, and whose keys are never absent."""
 
 
 def quoted(text: str) -> str:
@@ -29,18 +29,44 @@ def empty(table: str) -> str:
 
 def merged(table: str, files: Sequence[Path]) -> str:
     """The query that merges a table's files: one row a key."""
-    columns = TABLES[table]
-    keys = ", ".join(name for name, column in columns.items() if column.merge is Merge.KEY)
-    together = ", ".join(_together(name, column) for name, column in columns.items())
-    rows = f"({empty(table)} UNION ALL BY NAME SELECT * FROM {source(files)})"
-    if table not in LARGE:
-        return f"SELECT {together} FROM {rows} GROUP BY {keys}"
-    # Most keys come once, and putting together what stands alone would be most of the work.
+    together = ", ".join(_together(name, column) for name, column in TABLES[table].items())
+    return f"SELECT {together} FROM {_rows(table, files)} GROUP BY {_keys(table)}"
+
+
+def crowded(table: str, files: Sequence[Path]) -> str:
+    """The query that counts the rows that share their key with another."""
+    counts = f"SELECT count(*) AS rows FROM {_rows(table, files)} GROUP BY {_keys(table)} HAVING rows > 1"
+    return f"SELECT coalesce(sum(rows), 0)::BIGINT FROM ({counts})"
+
+
+def alone(table: str, files: Sequence[Path]) -> str:
+    """The query of rows whose key comes once: nothing to merge."""
+    keys = _keys(table)
+    return f"{_several(table, files)} SELECT * FROM {_rows(table, files)} ANTI JOIN several USING ({keys})"
+
+
+def merged_share(table: str, files: Sequence[Path], share: int, shares: int) -> str:
+    """The query that merges one share of the keys that come several times."""
+    keys = _keys(table)
+    together = ", ".join(_together(name, column) for name, column in TABLES[table].items())
     return (
-        f"WITH several AS MATERIALIZED (SELECT {keys} FROM {rows} GROUP BY {keys} HAVING count(*) > 1) "
-        f"SELECT {', '.join(columns)} FROM {rows} ANTI JOIN several USING ({keys}) UNION ALL "
-        f"SELECT {together} FROM {rows} SEMI JOIN several USING ({keys}) GROUP BY {keys}"
+        f"{_several(table, files)} SELECT {together} FROM {_rows(table, files)} "
+        f"SEMI JOIN (FROM several WHERE hash({keys}) % {shares} = {share}) USING ({keys}) GROUP BY {keys}"
     )
+
+
+def _keys(table: str) -> str:
+    return ", ".join(name for name, column in TABLES[table].items() if column.merge is Merge.KEY)
+
+
+def _rows(table: str, files: Sequence[Path]) -> str:
+    return f"({empty(table)} UNION ALL BY NAME SELECT * FROM {source(files)})"
+
+
+def _several(table: str, files: Sequence[Path]) -> str:
+    keys = _keys(table)
+    rows = _rows(table, files)
+    return f"WITH several AS MATERIALIZED (SELECT {keys} FROM {rows} GROUP BY {keys} HAVING count(*) > 1)"
 
 
 def _together(name: str, column: Column) -> str:

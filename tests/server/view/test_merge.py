@@ -42,7 +42,7 @@ def together(parts: list[Files], folder: Path) -> Files:
     for files in parts:
         for table, some in files.items():
             gathered.setdefault(table, []).extend(some)
-    return merge_files(gathered, folder)
+    return merge_files(gathered, folder, rows_together=100)
 
 
 def content(files: Files) -> dict[str, list[tuple[Any, ...]]]:
