@@ -30,9 +30,7 @@ _LONGEST: Final = {"namespace": 63, "cluster": 63, "session": 96, "node id": 64,
 _LONGEST_STREAM: Final = 1024
 _START_DIGITS: Final = 13
 _LAST_START: Final = 10**_START_DIGITS - 1
-_SESSION: Final = re.compile(
-    r"session_(\d{4})-(\d\d)-(\d\d)_(\d\d)-(\d\d)-(\d\d)_(\d{6})(?:_.*)?", re.ASCII
-)
+_SESSION: Final = re.compile(r"session_(\d{4})-(\d\d)-(\d\d)_(\d\d)-(\d\d)-(\d\d)_(\d{6})(?:_.*)?", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ORIGIN: Final = re.compile(r"(\d{1,15})-([0-9a-f]{8})", re.ASCII)
 _SEGMENT_FILE: Final = re.compile(r"(\d{1,15}-[0-9a-f]{8})-(\d{8,12})\.seg", re.ASCII)
