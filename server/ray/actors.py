@@ -66,10 +66,10 @@ def relation(facts: SessionFacts) -> str:
                 coalesce(home.pid, 0) AS pid, coalesce(home.port, 0) AS port,
                 coalesce(named.repr_name, '') AS repr_name,
                 {_restarts("TRUE")} AS num_restarts,
-                {_restarts("contains(t.restart_reason, 'LINEAGE')")} AS
-                    num_restarts_due_to_lineage_reconstruction,
-                {_restarts("contains(t.restart_reason, 'PREEMPTION')")} AS
-                    num_restarts_due_to_node_preemption,
+                {_restarts("contains(t.restart_reason, 'LINEAGE')")}
+                    AS num_restarts_due_to_lineage_reconstruction,
+                {_restarts("contains(t.restart_reason, 'PREEMPTION')")}
+                    AS num_restarts_due_to_node_preemption,
                 births[1].ns // 1000000 AS started_ms,
                 newest.ns // 1000000 AS changed_ms,
                 death.ns // 1000000 AS ended_ms,

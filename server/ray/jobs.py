@@ -42,11 +42,10 @@ _RESULT_UNKNOWN: Final = f"The driver ended; whether it succeeded was not record
 
 _POLLED: Final = """
     SELECT row ->> '$.type' AS type, row ->> '$.job_id' AS job_id, row ->> '$.submission_id' AS submission_id,
-        row -> '$.driver_info' AS driver_info, row ->> '$.status' AS status, row ->> '$.entrypoint' AS
-            entrypoint,
-        row ->> '$.message' AS message, row ->> '$.error_type' AS error_type,
-        try_cast(row ->> '$.start_time' AS BIGINT) AS start_ms, try_cast(row ->> '$.end_time' AS BIGINT) AS
-            end_ms,
+        row -> '$.driver_info' AS driver_info, row ->> '$.status' AS status,
+        row ->> '$.entrypoint' AS entrypoint, row ->> '$.message' AS message,
+        row ->> '$.error_type' AS error_type, try_cast(row ->> '$.start_time' AS BIGINT) AS start_ms,
+        try_cast(row ->> '$.end_time' AS BIGINT) AS end_ms,
         row ->> '$.metadata' AS metadata, row ->> '$.runtime_env' AS runtime_env,
         row ->> '$.driver_agent_http_address' AS driver_agent_http_address,
         row ->> '$.driver_node_id' AS driver_node_id,
@@ -59,8 +58,7 @@ _POLLED: Final = """
 _TOLD: Final = f"""
     SELECT * FROM (
         SELECT submission_id, status, entrypoint, message, error_type, start_ms, end_ms, metadata,
-            runtime_env,
-            driver_agent_http_address, driver_node_id, driver_exit_code, seen_ns, NULL AS job_id,
+            runtime_env, driver_agent_http_address, driver_node_id, driver_exit_code, seen_ns, NULL AS job_id,
             NULL::JSON AS driver_info
         FROM submissions
         UNION ALL BY NAME
@@ -78,8 +76,8 @@ _DRIVERS: Final = """
 def relation(facts: SessionFacts) -> str:
     """Jobs under Ray's names, closed."""
     return f"""
-        WITH polled AS MATERIALIZED ({_POLLED}), told AS MATERIALIZED ({_TOLD}), drivers AS MATERIALIZED
-            ({_DRIVERS})
+        WITH polled AS MATERIALIZED ({_POLLED}), told AS MATERIALIZED ({_TOLD}),
+        drivers AS MATERIALIZED ({_DRIVERS})
         SELECT * REPLACE (
             coalesce(try_cast(metadata AS JSON), '{{}}'::JSON) AS metadata,
             coalesce(try_cast({redacted("runtime_env")} AS JSON), '{{}}'::JSON) AS runtime_env)
@@ -99,23 +97,22 @@ def _submitted(facts: SessionFacts) -> str:
                  WHEN {ended} IS NOT NULL THEN 'FAILED' ELSE 'RUNNING' END AS status,
             coalesce(t.entrypoint, d.entrypoint, '') AS entrypoint,
             CASE WHEN {known} THEN t.message WHEN d.finished_ms IS NOT NULL THEN {literal(_RESULT_UNKNOWN)}
-                 WHEN {ended} IS NOT NULL THEN {literal(end.sentence)} ELSE 'Job is currently running.' END
-                     AS message,
+                 WHEN {ended} IS NOT NULL THEN {literal(end.sentence)} ELSE 'Job is currently running.'
+                 END AS message,
             CASE WHEN {known} THEN nullif(t.error_type, '')
-                 WHEN d.finished_ms IS NULL AND {ended} IS NOT NULL THEN 'JOB_SUPERVISOR_ACTOR_DIED' END AS
-                     error_type,
+                 WHEN d.finished_ms IS NULL AND {ended} IS NOT NULL THEN 'JOB_SUPERVISOR_ACTOR_DIED'
+                 END AS error_type,
             coalesce(t.start_ms, d.created_ms) AS start_time,
             CASE WHEN {known} THEN nullif(t.end_ms, 0) WHEN {ended} IS NOT NULL
                  THEN {closing.later(ended, "coalesce(t.start_ms, d.created_ms)")} END AS end_time,
             coalesce(t.metadata, json_merge_patch(d.metadata, CASE
                 WHEN d.metadata ->> '$.job_name' = submission_id
-                THEN '{{"job_submission_id": null, "job_name": null}}' ELSE '{{"job_submission_id": null}}'
-                    END)::VARCHAR
-            ) AS metadata,
+                THEN '{{"job_submission_id": null, "job_name": null}}'
+                ELSE '{{"job_submission_id": null}}' END)::VARCHAR) AS metadata,
             coalesce(t.runtime_env, d.runtime_env) AS runtime_env,
             t.driver_agent_http_address AS driver_agent_http_address,
-            coalesce(t.driver_node_id, d.driver_node_id) AS driver_node_id, t.driver_exit_code AS
-                driver_exit_code
+            coalesce(t.driver_node_id, d.driver_node_id) AS driver_node_id,
+            t.driver_exit_code AS driver_exit_code
         FROM told t FULL JOIN (
             SELECT * FROM drivers WHERE submission_id IS NOT NULL
             QUALIFY row_number() OVER (PARTITION BY submission_id ORDER BY job_id DESC) = 1
@@ -126,18 +123,17 @@ def _driven(facts: SessionFacts) -> str:
     end = closing.ending(facts)
     ended = "NULL" if end.ms is None else closing.later(str(end.ms), "coalesce(d.created_ms, p.start_ms)")
     return f"""
-        SELECT 'DRIVER' AS type, job_id, NULL AS submission_id, coalesce(d.info, p.driver_info) AS
-            driver_info,
+        SELECT 'DRIVER' AS type, job_id, NULL AS submission_id,
+            coalesce(d.info, p.driver_info) AS driver_info,
             CASE WHEN d.finished_ms IS NOT NULL THEN 'SUCCEEDED' WHEN p.status IN {_TERMINAL} THEN p.status
                  WHEN {ended} IS NOT NULL THEN 'FAILED' ELSE 'RUNNING' END AS status,
             coalesce(d.entrypoint, p.entrypoint, '') AS entrypoint,
-            CASE WHEN d.finished_ms IS NULL AND p.status NOT IN {_TERMINAL} IS NOT FALSE AND {ended} IS NOT
-                NULL
-                 THEN {literal(end.sentence)} END AS message,
+            CASE WHEN d.finished_ms IS NULL AND p.status NOT IN {_TERMINAL} IS NOT FALSE
+                 AND {ended} IS NOT NULL THEN {literal(end.sentence)} END AS message,
             NULL AS error_type, coalesce(p.start_ms, d.created_ms) AS start_time,
             coalesce(nullif(p.end_ms, 0), d.finished_ms, {ended}) AS end_time,
-            coalesce(d.metadata, p.metadata) AS metadata, coalesce(d.runtime_env, p.runtime_env) AS
-                runtime_env,
+            coalesce(d.metadata, p.metadata) AS metadata,
+            coalesce(d.runtime_env, p.runtime_env) AS runtime_env,
             NULL AS driver_agent_http_address, NULL AS driver_node_id, NULL::INTEGER AS driver_exit_code
         FROM (SELECT * FROM drivers WHERE submission_id IS NULL) d
         FULL JOIN (SELECT * FROM polled WHERE type = 'DRIVER'

@@ -53,8 +53,8 @@ def polled_rows(path: str, columns: tuple[Column, ...]) -> str:
     return f"""
         SELECT {picked} FROM (
             SELECT unnest(CAST(body AS JSON) -> '$.data.result.result[*]') AS row FROM (
-                SELECT body FROM polls WHERE path = '{path}' AND status BETWEEN 200 AND 299 AND
-                    json_valid(body)
+                SELECT body FROM polls WHERE path = '{path}' AND status BETWEEN 200 AND 299
+                    AND json_valid(body)
                 ORDER BY seen_ns DESC LIMIT 1))"""
 
 

@@ -81,8 +81,8 @@ def details(wanted: Wanted) -> str:
                 'node_ip_address': first(node_ip_address),
                 'events': list({{
                     'start_time': start_ns::DOUBLE / 1e6, 'end_time': end_ns::DOUBLE / 1e6,
-                    'extra_data': coalesce(try_cast(extra_data AS JSON), '{{}}'::JSON), 'event_name':
-                        event_name
+                    'extra_data': coalesce(try_cast(extra_data AS JSON), '{{}}'::JSON),
+                    'event_name': event_name
                 }} ORDER BY end_ns, start_ns DESC)}}) AS profiling_data
             FROM profile SEMI JOIN picked USING (task_id, attempt_number)
             WHERE {within} GROUP BY task_id, attempt_number
@@ -96,8 +96,8 @@ def details(wanted: Wanted) -> str:
                 CASE WHEN error_type IS NOT NULL
                     THEN regexp_replace(coalesce(error_message, ''), '{ANSI}', '', 'g') END
                     AS error_message),
-                to_json({{'serialized_runtime_env': coalesce({redacted("runtime_env")}, '')}}) AS
-                    runtime_env_info,
+                to_json({{'serialized_runtime_env': coalesce({redacted("runtime_env")}, '')}})
+                    AS runtime_env_info,
                 coalesce(spans.profiling_data, '{{}}'::JSON) AS profiling_data,
                 t_pending_args_avail // 1000000 AS creation_time_ms,
                 t_running // 1000000 AS start_time_ms,

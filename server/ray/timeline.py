@@ -78,8 +78,8 @@ def _events(tasks: str, within: str) -> str:
         spans AS MATERIALIZED (
             SELECT p.*, t.func_or_class_name, t.actor_id, t.job_id AS job,
                 p.component_type || ':' || p.component_id AS component,
-                row_number() OVER (ORDER BY p.task_id, p.attempt_number DESC, p.end_ns, p.start_ns DESC) AS
-                    place
+                row_number() OVER (ORDER BY p.task_id, p.attempt_number DESC, p.end_ns, p.start_ns DESC)
+                    AS place
             FROM (SELECT * FROM profile WHERE {within}) p JOIN picked t USING (task_id, attempt_number)
             WHERE p.component_type IN ('worker', 'driver') AND p.start_ns IS NOT NULL AND p.end_ns IS NOT NULL
         ),

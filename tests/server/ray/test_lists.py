@@ -2,6 +2,7 @@
 sense.
 """
 
+import re
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -64,7 +65,7 @@ def a_filter(draw: st.DrawFn, rows: list[dict[str, Any]]) -> tuple[str, str, str
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_filters_choose_the_rows_that_a_model_chooses(recorded_api: Any, data: st.DataObject) -> None:
     rows = recorded_api.ask("/api/v0/tasks?limit=10000").rows
     filters = data.draw(st.lists(a_filter(rows), min_size=1, max_size=3))
@@ -95,21 +96,14 @@ def test_drivers_are_left_out_unless_asked_for(recorded_api: Any) -> None:
 
 
 @pytest.mark.parametrize("noun", LISTS)
-@pytest.mark.parametrize("detail", ["true", "False"])
-def test_every_filterable_column_can_be_filtered_by(recorded_api: Any, noun: str, detail: str) -> None:
+def test_every_filterable_column_can_be_filtered_by(recorded_api: Any, noun: str) -> None:
     refusal = recorded_api.ask(f"/api/v0/{noun}?{asked([('bogus', '=', '1')])}").json["msg"]
-    columns = eval(refusal.partition("Supported filter columns: ")[2])  # noqa: S307 - our own answer
+    columns = re.findall(r"'(\w+)'", refusal.partition("Supported filter columns: ")[2])
     assert columns
     for column in columns:
         for predicate in ("=", "!="):
-            answers = [
-                recorded_api.ask(
-                    f"/api/v0/{noun}?{asked([(column, predicate, value)], detail=detail)}"
-                ).status
-                for value in ("1", "true", "nothing")
-            ]
-            assert 200 in answers, column
-            assert set(answers) <= {200, 400}, column
+            query = asked([(column, predicate, "1")], detail=1)  # 1 is a text, a number and true
+            assert recorded_api.ask(f"/api/v0/{noun}?{query}").status == 200, column
 
 
 @pytest.mark.parametrize(
@@ -153,7 +147,7 @@ def test_odd_questions_are_answered(recorded_api: Any, query: str) -> None:
 
 
 @given(noun=st.sampled_from(LISTS), query=st.text(max_size=60))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_no_query_string_breaks_a_list(recorded_api: Any, noun: str, query: str) -> None:
     assert recorded_api.ask(f"/api/v0/{noun}?{quote(query, safe='=&%')}").status in {200, 400}
 
@@ -164,7 +158,7 @@ def test_no_query_string_breaks_a_list(recorded_api: Any, noun: str, query: str)
     ),
     name=st.text(min_size=1, max_size=30),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_no_name_breaks_a_page(recorded_api: Any, path: str, name: str) -> None:
     assert recorded_api.ask("/" + path.format(quote(name, safe=""))).status in {200, 400, 404}
 
