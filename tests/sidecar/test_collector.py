@@ -1,5 +1,6 @@
 """The collector within one process: which node gets what, when nodes and sessions follow each other."""
 
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -250,3 +251,13 @@ def test_a_broken_turn_is_told_and_the_next_one_tries_again(
     collector.turn()
     assert said["collector"] == ""
     assert collector.end("over")
+
+
+def test_segments_name_the_version_that_is_distributed(
+    collector: Collector, archived: Any, tmp_path: Path
+) -> None:
+    make_session(tmp_path, SESSION, FIRST)
+    collector.turn()
+    assert collector.end("over")
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert {footer.facts.collector for footer in archived.footers()} == {project["version"]}
