@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from server.frontend.dead_nodes import with_logs_of_dead_nodes
+from server.frontend.errors import FrontendChanged
 
 _BODY: Final = "<body>"
 _HEAD_END: Final = "</head>"
@@ -45,10 +46,12 @@ class Frontend:
             for path in build.rglob("*")
             if path.is_file() and path.suffix != ".map"
         )
-        self._main = next(name for name in self._names if PurePosixPath(name).match(_MAIN_SCRIPT))
-        self._index = (build / "index.html").read_text(encoding="utf-8")
+        self._main = self._main_script()
         script = (build / self._main).read_text(encoding="utf-8")
         self._script = with_logs_of_dead_nodes(script).encode()
+        # The file's name tells Ray's content, which browsers may keep for ever; the query tells ours.
+        ours = f"{self._main}?v={hashlib.sha256(self._script).hexdigest()[:8]}"
+        self._index = (build / "index.html").read_text(encoding="utf-8").replace(self._main, ours, 1)
         self._asset = lru_cache(maxsize=len(self._names))(self._read)
 
     @property
@@ -64,6 +67,15 @@ class Frontend:
     def asset(self, name: str) -> Asset | None:
         """The file of that name, or None."""
         return self._asset(name) if name in self._names else None
+
+    def _main_script(self) -> str:
+        found = [name for name in self._names if PurePosixPath(name).match(_MAIN_SCRIPT)]
+        if len(found) != 1:
+            raise FrontendChanged(
+                f"Ray's front end in {self._build} has {len(found)} main scripts, not one:"
+                " it is not of the version that this server is made for. Install the pinned version of ray."
+            )
+        return found[0]
 
     def _read(self, name: str) -> Asset:
         path = self._build / name

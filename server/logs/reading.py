@@ -46,9 +46,8 @@ class LogReader:
         belongs to the piece before it.
         """
         damage: list[Damage] = []
-        waiting = [
-            note for note in self._notes if start < note.offset <= end or note.offset == start == self.begin
-        ]
+        first = start if start == self.begin else start + 1
+        waiting = [note for note in self._notes if first <= note.offset <= end]
         at_line_start = True
         for begin, data in self._reader.read(self._extents, start, end - start, damaged=damage.append):
             place, behind = begin, begin + len(data)

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import re
 import zipfile
 from pathlib import Path
 
@@ -68,6 +69,7 @@ def test_the_index_refers_to_relative_addresses_only_and_begins_with_the_bar(bui
     assert '<link rel="x"></head>' in html
     assert "<body><header>bar</header>" in html
     assert '<div id="root">' in html
+    assert re.search(r'src="\./static/js/main\.\w+\.js\?v=[0-9a-f]{8}"', html)
 
 
 def test_the_logs_of_dead_nodes_are_listed_and_linked(build: Path) -> None:
