@@ -11,6 +11,7 @@ from server.ray import closing
 from server.ray.closing import later, literal
 from server.ray.columns import Column, Kind, redacted
 from server.ray.listing import Noun
+from server.ray.polled_lists import polled_rows
 from server.view.view import SessionFacts
 
 COLUMNS: Final = (
@@ -104,4 +105,17 @@ def _inferred_death(sentence: str) -> str:
     )
 
 
-ACTORS: Final = Noun("actors", COLUMNS, "actor_id", relation)
+def _polled(facts: SessionFacts) -> str:
+    """Actors as last polled, for clusters that neither post events nor write export files."""
+    end = closing.ending(facts)
+    still_open = "FALSE" if end.ms is None else "state <> 'DEAD'"
+    return f"""
+        SELECT * REPLACE (
+            CASE WHEN {still_open} THEN {_inferred_death(end.sentence)} ELSE death_cause END AS death_cause,
+            CASE WHEN {still_open} THEN 'DEAD' ELSE state END AS state,
+            {redacted("serialized_runtime_env")} AS serialized_runtime_env)
+        FROM ({polled_rows("api/v0/actors", COLUMNS)})"""
+
+
+_POLLED: Final = Noun("actors", COLUMNS, "actor_id", _polled)
+ACTORS: Final = Noun("actors", COLUMNS, "actor_id", relation, stored="SELECT * FROM actors", polled=_POLLED)

@@ -44,6 +44,7 @@ class Noun:
     of a page; `order` is by what rows are sorted before they are cut, their `key` first. Filters on
     `at_source` columns, and `always`, are applied by Ray before it counts what there is in total. `stored`
     is a shorter relation with the same rows, for counting by those `stored_columns` that need no closing.
+    `polled` answers instead where neither events nor export files told of any.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Noun:
     stored: str = ""
     stored_columns: frozenset[str] = frozenset()
     always: Callable[[ListQuery], str] = field(default=lambda _: "TRUE")
+    polled: "Noun | None" = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,13 @@ class Counts:
         )
         tail = b', "partial_failure_warning": "", "warnings": ' + encode(warnings) + b"}}}"
         return Answer(b"".join((head.encode(), result, tail)))
+
+
+def best_told(view: View, noun: Noun) -> Noun:
+    """The noun, or what was polled of it where nothing else tells of it."""
+    if noun.polled is None or view.rows(f"SELECT 1 FROM ({noun.stored}) LIMIT 1"):
+        return noun
+    return noun.polled
 
 
 def selection(view: View, noun: Noun, query: ListQuery) -> tuple[str, tuple[Value, ...]]:
@@ -113,8 +122,9 @@ def listing(noun: Noun, warnings: Callable[[View], list[str] | None] = lambda _:
 
     def handler(view: View, request: Request) -> Answer:
         query = list_query(request.query_params)
-        found = counts(view, noun, query)
-        page = rows(view, noun, query) if found.num_filtered and query.limit else b"[]"
+        told = best_told(view, noun)
+        found = counts(view, told, query)
+        page = rows(view, told, query) if found.num_filtered and query.limit else b"[]"
         return found.envelope(page, warnings(view))
 
     return handler

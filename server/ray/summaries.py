@@ -14,7 +14,7 @@ from server.ray.actors import ACTORS
 from server.ray.answers import Answer, encode
 from server.ray.errors import QueryInvalid
 from server.ray.lineage import Attempt, tree
-from server.ray.listing import Noun, counts, selection
+from server.ray.listing import Noun, best_told, counts, selection
 from server.ray.polled_lists import OBJECTS, never_polled
 from server.ray.query import MAX_LIMIT, ListQuery, filters
 from server.ray.tasks import TASKS
@@ -43,7 +43,7 @@ def tasks(view: View, request: Request) -> Answer:
 def actors(view: View, request: Request) -> Answer:
     """By class."""
     query = ListQuery(limit=MAX_LIMIT, filters=filters(request.query_params))
-    sql, parameters = selection(view, ACTORS, query)
+    sql, parameters = selection(view, best_told(view, ACTORS), query)
     rows = view.rows(
         f"SELECT class_name, state, count(*) FROM ({sql}) GROUP BY ALL ORDER BY class_name, state", parameters
     )
@@ -92,7 +92,7 @@ def _of_site(found: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
 
 
 def _by_name(view: View, query: ListQuery) -> Answer:
-    sql, parameters = selection(view, TASKS, query)
+    sql, parameters = selection(view, best_told(view, TASKS), query)
     rows = view.rows(
         "SELECT coalesce(nullif(name, ''), func_or_class_name, '') AS key, type, state, count(*), "
         "min(task_id) "
@@ -108,7 +108,7 @@ def _by_name(view: View, query: ListQuery) -> Answer:
 
 
 def _by_lineage(view: View, query: ListQuery) -> Answer:
-    sql, parameters = selection(view, TASKS, query)
+    sql, parameters = selection(view, best_told(view, TASKS), query)
     rows = view.rows(
         "SELECT task_id, coalesce(nullif(name, ''), func_or_class_name, ''), type, actor_id, parent_task_id, "
         f"t_pending_args_avail // 1000000, state, func_or_class_name FROM ({sql}) ORDER BY {TASKS.order} "
@@ -117,7 +117,7 @@ def _by_lineage(view: View, query: ListQuery) -> Answer:
     )
     names = view.rows(
         "SELECT actor_id, coalesce(nullif(repr_name, ''), class_name) "
-        f"FROM ({ACTORS.relation(view.facts)}) WHERE class_name IS NOT NULL"
+        f"FROM ({best_told(view, ACTORS).relation(view.facts)}) WHERE class_name IS NOT NULL"
     )
     attempts = [Attempt(*row) for row in rows[:MAX_LIMIT]]
     content = {
@@ -141,4 +141,4 @@ def _envelope(
     view: View, noun: Noun, query: ListQuery, content: dict[str, Any], warnings: list[str] | None = None
 ) -> Answer:
     result = encode({"node_id_to_summary": {"cluster": content}})
-    return counts(view, noun, query).envelope(result, warnings)
+    return counts(view, best_told(view, noun), query).envelope(result, warnings)

@@ -9,6 +9,7 @@ from typing import Final
 from server.ray import closing
 from server.ray.columns import Column, Kind, redacted
 from server.ray.listing import Noun, Wanted
+from server.ray.polled_lists import polled_rows
 from server.ray.query import ListQuery
 from server.view.view import SessionFacts
 
@@ -111,6 +112,23 @@ def details(wanted: Wanted) -> str:
         ) ORDER BY {wanted.order}"""
 
 
+def _polled(facts: SessionFacts) -> str:
+    """Task attempts as last polled, for clusters that neither post events nor write export files."""
+    end = closing.ending(facts)
+    still_open = "FALSE" if end.ms is None else "state NOT IN ('FINISHED', 'FAILED')"
+    environment = redacted("(runtime_env_info ->> '$.serialized_runtime_env')")
+    return f"""
+        SELECT * REPLACE (
+            CASE WHEN {still_open} THEN {closing.literal(end.sentence)} ELSE error_message
+                END AS error_message,
+            CASE WHEN {still_open} THEN 'WORKER_DIED' ELSE error_type END AS error_type,
+            CASE WHEN {still_open} THEN {closing.literal(end.ms)} ELSE end_time_ms END AS end_time_ms,
+            CASE WHEN {still_open} THEN 'FAILED' ELSE state END AS state,
+            to_json({{'serialized_runtime_env': {environment}}}) AS runtime_env_info),
+            creation_time_ms * 1000000 AS t_pending_args_avail
+        FROM ({polled_rows("api/v0/tasks", COLUMNS)})"""
+
+
 def _time(state: str) -> str:
     return "failed_ns" if state == "FAILED" else f"t_{state.lower()}"
 
@@ -119,13 +137,16 @@ def _drivers(query: ListQuery) -> str:
     return "type IS DISTINCT FROM 'DRIVER_TASK'" if query.exclude_driver else "TRUE"
 
 
+_ORDER: Final = "task_id, attempt_number DESC"
+_POLLED: Final = Noun("tasks", COLUMNS, _ORDER, _polled, always=_drivers)
 TASKS: Final = Noun(
     "tasks",
     COLUMNS,
-    "task_id, attempt_number DESC",
+    _ORDER,
     relation,
     details,
     key="task_id",
+    polled=_POLLED,
     at_source=frozenset({"job_id", "task_id", "actor_id", "name", "state"}),
     always=_drivers,
     stored="SELECT * FROM tasks WHERE defined",

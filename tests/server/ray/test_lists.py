@@ -2,6 +2,7 @@
 sense.
 """
 
+import json
 import re
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -173,8 +174,6 @@ def test_lists_that_nobody_polled_are_empty_and_say_so(recorded_api: Any) -> Non
 
 
 def test_polled_objects_and_runtime_environments_equal_the_live_answers(make_api: Any, recorded: Any) -> None:
-    import json
-
     def poll(path: str, name: str) -> dict[str, str]:
         return {"path": path, "newest_good": f"{10**18:020d}\x1f200\x1f{json.dumps(recorded(name))}"}
 
@@ -192,6 +191,30 @@ def test_polled_objects_and_runtime_environments_equal_the_live_answers(make_api
     told = recorded("objects_summarize")["data"]["result"]["result"]["node_id_to_summary"]["cluster"]
     assert {site: one["total_objects"] for site, one in ours["summary"].items()} == {
         site: one["total_objects"] for site, one in told["summary"].items()
+    }
+
+
+def test_polled_tasks_and_actors_stand_in_where_nothing_else_tells_of_them(
+    make_api: Any, recorded: Any
+) -> None:
+    live = {"tasks": recorded("tasks_withdriver"), "actors": recorded("actors_state")}
+    polls = [
+        {"path": f"api/v0/{noun}", "newest_good": f"{10**18:020d}\x1f200\x1f{json.dumps(answer)}"}
+        for noun, answer in live.items()
+    ]
+    running, ended = make_api({"polls": polls}), make_api({"polls": polls}, state="ended")
+    told = {(row["task_id"], row["attempt_number"]): row for row in live["tasks"]["data"]["result"]["result"]}
+    rows = running.ask("/api/v0/tasks?limit=10000&detail=1&exclude_driver=false").rows
+    assert len(rows) == len(told)
+    for row in rows:
+        row.pop("runtime_env_info")
+        assert row == {name: told[row["task_id"], row["attempt_number"]][name] for name in row}
+    assert running.ask("/api/v0/actors/summarize").json == recorded("actors_summarize")
+    assert running.ask("/api/v0/tasks/summarize?summary_by=lineage").status == 200
+    assert {row["state"] for row in ended.ask("/api/v0/actors").rows} == {"DEAD"}
+    assert {row["state"] for row in ended.ask("/api/v0/tasks?limit=10000&exclude_driver=false").rows} == {
+        "FINISHED",
+        "FAILED",
     }
 
 
