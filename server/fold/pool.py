@@ -5,7 +5,9 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final
@@ -26,6 +28,7 @@ class FoldPool:
         self._lock = threading.Lock()
         self._alive: set[_Worker] = set()
         self._closed = False
+        self._threads = ThreadPoolExecutor(processes, thread_name_prefix="fold")
         for _ in range(processes):
             self._idle.put(None)  # started when first needed, or by `warm`
 
@@ -37,6 +40,16 @@ class FoldPool:
                 places.append(self._idle.get_nowait())
         for place in places:
             self._idle.put(place or self._start())
+
+    def run_all(self, runs: Iterable[Run], told: Callable[[SegmentRead], None]) -> list[RunResult]:
+        """Folds runs side by side, few at a time, so that others have their turn. Raises FoldFailed."""
+        results: list[RunResult] = []
+        under_way: deque[Future[RunResult]] = deque()
+        for run in runs:
+            if len(under_way) >= PROCESSES:
+                results.append(under_way.popleft().result())
+            under_way.append(self._threads.submit(self.run, run, told))
+        return results + [one.result() for one in under_way]
 
     def run(self, run: Run, told: Callable[[SegmentRead], None]) -> RunResult:
         """Folds one run, waiting for a free process. Raises FoldFailed."""
@@ -70,6 +83,7 @@ class FoldPool:
             workers = list(self._alive)
         for worker in workers:
             self._end(worker)
+        self._threads.shutdown(cancel_futures=True)
 
     def _refuse_if_closed(self) -> None:
         if self._closed:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from archive.layout import SessionKey, segments_prefix
-from archive.store.base import ObjectInfo, Store
+from archive.store.base import Store
 from server.fold.pool import PROCESSES, FoldPool
-from server.fold.run import Run, RunResult, SegmentRead
+from server.fold.run import Run, SegmentRead
 from server.view import coverage
 from server.view.cache import Cache
 from server.view.errors import SessionUnknown
@@ -34,12 +34,15 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A view, what it is of, and those of its files that the store may lack, leased until they are saved."""
+    """A view, and what it is of.
+
+    `unsaved`: files that the store may lack, leased until the manifest is saved; None if the store has it.
+    """
 
     view: View
     manifest: Manifest
     files: Files
-    unsaved: Files
+    unsaved: Files | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +72,11 @@ class Opening:
         catalog = self._threads.submit(sightings, self._store, key)
         nodes = self._threads.submit(lambda: list(self._store.list_folders(segments_prefix(key))))
         newer = self._stored.newest(key, before.manifest if before else Manifest())
+        apart = newer is not None and len(newer[0].parts) > 1
         if newer is None:
             newer = (before.manifest, self._stored.lease(before.files)) if before else (Manifest(), {})
         manifest, files = newer
-        unsaved: Files = {}
+        unsaved: Files | None = None
         folder = self._cache.working_folder()
         try:
             left = coverage.left_to_fold(manifest, self._listed(key, manifest, nodes.result()))
@@ -82,7 +86,7 @@ class Opening:
             if left:
                 work = _Work(folder, progress, ended=facts.state == "ended")
                 manifest, files, unsaved = self._folded(manifest, files, left, work)
-            elif len(manifest.parts) > 1 and any(len(some) > 1 for some in files.values()):
+            elif apart:
                 files = self._merged(files, {}, folder)
             facts = self._facts(key, manifest, found)
             if before and before.manifest == manifest and before.view.facts == facts:
@@ -105,12 +109,13 @@ class Opening:
 
     def save(self, key: SessionKey, opened: Opened) -> None:
         """Stores what a fold brought. Raises StoreError."""
+        unsaved = opened.unsaved
+        if unsaved is None:
+            return
         try:
-            self._stored.save(
-                key, opened.manifest, [digest for some in opened.unsaved.values() for digest in some]
-            )
+            self._stored.save(key, opened.manifest, [digest for some in unsaved.values() for digest in some])
         finally:
-            self._stored.release(opened.unsaved)
+            self._stored.release(unsaved)
 
     def _listed(self, key: SessionKey, manifest: Manifest, nodes: Sequence[str]) -> list[coverage.Listed]:
         def listed(node_id: str) -> list[coverage.Listed]:
@@ -134,13 +139,12 @@ class Opening:
             reads.append(read)
             work.progress(len(reads), len(left))
 
-        def run(infos: Sequence[ObjectInfo], place: int) -> RunResult:
-            return self._pool.run(Run(self._store, tuple(infos), (), work.folder, f"run{place}"), told)
-
         work.progress(0, len(left))
-        runs = coverage.runs(left, PROCESSES)
-        waiting = [self._threads.submit(run, infos, place) for place, infos in enumerate(runs)]
-        results = [one.result() for one in waiting]
+        runs = [
+            Run(self._store, tuple(infos), (), work.folder, f"run{place}")
+            for place, infos in enumerate(coverage.runs(left, PROCESSES))
+        ]
+        results = self._pool.run_all(runs, told)
         lines, carried = coverage.edges(manifest, results)
         if lines:
             results.append(self._pool.run(Run(self._store, (), tuple(lines), work.folder, "edges"), told))
@@ -159,6 +163,8 @@ class Opening:
 
         A small part stays apart, so that a running session isn't written again and again as a whole.
         """
+        if not fresh:
+            return manifest.parts, files, {}
         part = self._merged({}, fresh, work.folder)
         if not files:
             return (self._references(part),), part, self._stored.lease(part)

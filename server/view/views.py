@@ -123,8 +123,10 @@ class Views:
 
         began = time.monotonic()
         opened: Opened | None = None
+        is_settled = False
         try:
             opened = self._opening.up_to_date(key, session.opened, progress)
+            is_settled = settled(opened.view.facts, self._store.now() * 1000)
         except SessionUnknown:
             with self._lock:
                 self._sessions.pop(key, None)
@@ -132,12 +134,11 @@ class Views:
         finally:
             with self._lock:
                 session.flight = None
-                is_settled = opened is not None and settled(opened.view.facts, self._store.now() * 1000)
                 asked = session.known.asked
                 session.known = Known(asked, began, time.monotonic() - began, is_settled)
                 if opened is not None and asked:
                     session.opened = opened
-            if opened is not None and opened.unsaved:
+            if opened is not None and opened.unsaved is not None:
                 self._store_threads.submit(self._save, key, opened)
         return opened.view
 

@@ -1,0 +1,42 @@
+"""Reading a view with SQL."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+from server.view.view import View
+
+
+def test_json_gives_objects_with_the_columns_as_keys(recorded_view: View) -> None:
+    answer = json.loads(recorded_view.json("SELECT job_id, driver_pid FROM jobs ORDER BY job_id LIMIT 1"))
+    assert answer == [{"job_id": "02000000", "driver_pid": 17017}]
+
+
+def test_json_columns_stand_as_they_are(recorded_view: View) -> None:
+    sql = "SELECT metadata::JSON AS metadata FROM jobs WHERE job_id = ?"
+    ((answer,),) = [row.values() for row in json.loads(recorded_view.json(sql, ["02000000"]))]
+    assert answer["team"] == "lab"
+
+
+def test_no_rows_are_an_empty_array(recorded_view: View) -> None:
+    assert recorded_view.json("SELECT * FROM tasks WHERE task_id = 'none'") == b"[]"
+
+
+def test_threads_read_side_by_side(recorded_view: View) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        counts = list(pool.map(lambda _: recorded_view.rows("SELECT count(*) FROM tasks"), range(40)))
+    assert set(map(tuple, counts)) == {((228,),)}
+
+
+def test_the_last_answer_in_which_an_actor_lived_is_kept_by_its_id(recorded_view: View) -> None:
+    rows = recorded_view.rows("SELECT path, body FROM polls WHERE path LIKE 'logical/actors#%'")
+    assert len(rows) > 5
+    for path, body in rows:
+        row = json.loads(body)
+        assert (path.partition("#")[2], row["state"]) == (row["actorId"], "ALIVE")
+
+
+def test_an_actor_dies_once(recorded_view: View) -> None:
+    for (transitions,) in recorded_view.rows("SELECT transitions FROM actors"):
+        states = [transition["state"] for transition in json.loads(transitions)]
+        assert states.count("DEAD") <= 1
+        assert "DEAD" not in states[:-1]
