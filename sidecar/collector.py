@@ -138,7 +138,7 @@ class Collector:
         self._wait_for_node()
         continuation = None
         try:
-            continuation = life.end(time.monotonic() + self._settings.end_seconds)
+            continuation = life.end(time.monotonic() + self._settings.end_seconds, goes_on=same_session)
         except SpoolError as error:
             log.warning("the last bytes of node %s could not be spooled: %s", life.sighting.node_id, error)
         if not same_session:

@@ -24,6 +24,9 @@ LAST_ANSWER: Final = 0.3
 EVENTS_BY: Final = 30.0
 """Seconds after which a node without events and export files counts as one that has none."""
 
+UNREAD: Final = "logs.unread"
+"""Bytes of logs that the end came too soon for."""
+
 
 class Life:
     """Begins with the sighting of a node; `tick` each second, `end` once."""
@@ -75,10 +78,15 @@ class Life:
         if self._poller is not None:
             self._poller.ask_now()
 
-    def end(self, deadline: float) -> Continuation:
-        """Takes the last of logs and polls, until `deadline` (monotonic). Raises SpoolError."""
+    def end(self, deadline: float, *, goes_on: bool) -> Continuation:
+        """Takes the last of logs and polls, until `deadline` (monotonic). Raises SpoolError.
+
+        `goes_on`: another node reads on in the same files; else what is not read by now is counted as lost.
+        """
         try:
-            self._tailer.finish(deadline)
+            left = self._tailer.finish(deadline).lag_bytes
+            if left and not goes_on:
+                self.node.count_loss(UNREAD, left)
             if self._poller is not None:
                 self._poller.finish(LAST_ANSWER)
         finally:

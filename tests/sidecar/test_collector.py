@@ -170,6 +170,19 @@ def test_a_worker_that_restarts_in_its_folder_goes_on_with_its_logs_as_another_n
     ]
 
 
+def test_what_the_end_came_too_soon_for_is_counted(
+    settings: CollectorSettings, archived: Any, tmp_path: Path
+) -> None:
+    logs = make_session(tmp_path, SESSION, FIRST)
+    (logs / "raylet.out").write_bytes(b"a line\n" * 1000)
+    with Spool(tmp_path / "spool", 64 << 20, log_room=0) as spool:
+        hurried = Collector(settings, spool, open_store(settings.store), Metrics(), {}.__setitem__)
+        hurried.start()
+        hurried.turn()
+        assert hurried.end("over")
+    assert archived.footers()[-1].facts.losses == {"logs.unread": 7000}
+
+
 def test_two_heads_of_one_session_are_kept_apart(collector: Collector, archived: Any, tmp_path: Path) -> None:
     make_session(tmp_path, SESSION, FIRST, head=True)
     collector.turn()
