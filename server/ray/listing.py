@@ -112,8 +112,12 @@ def rows(view: View, noun: Noun, query: ListQuery) -> bytes:
     wanted = Wanted(sql, shown, noun.order, query.limit)
     if not query.detail or not noun.key:
         return view.json(as_they_are(wanted), parameters)
-    cut = f"SELECT {noun.key} AS key FROM ({sql}) ORDER BY {noun.order} LIMIT {query.limit}"
-    first, last = view.rows(f"SELECT min(key), max(key) FROM ({cut})", parameters)[0]
+    asked = [one.value.lower() for one in query.filters if one.column == noun.key and one.predicate == "="]
+    if asked:
+        first = last = asked[0]
+    else:
+        cut = f"SELECT {noun.key} AS key FROM ({sql}) ORDER BY {noun.order} LIMIT {query.limit}"
+        first, last = view.rows(f"SELECT min(key), max(key) FROM ({cut})", parameters)[0]
     return view.json(noun.details(replace(wanted, first=first, last=last)), parameters)
 
 
