@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import duckdb
+
 from archive.layout import SessionKey, segments_prefix
 from archive.store.base import Store
 from server.fold.pool import PROCESSES, FoldPool
@@ -23,7 +25,7 @@ from server.view.facts import Sighting, session_facts, sightings
 from server.view.files import merge_files, told
 from server.view.manifest import FileRef, Manifest, digest_of, encoded, sentences
 from server.view.stored import Files, StoredViews
-from server.view.view import SessionFacts, View
+from server.view.view import MEMORY, SessionFacts, View, connect
 
 MOST_PARTS: Final = 8
 SMALL_PART: Final = 4
@@ -71,6 +73,7 @@ class Opening:
         """The session as it is stored now. Raises SessionUnknown, FoldFailed, StoreError."""
         catalog = self._threads.submit(sightings, self._store, key)
         nodes = self._threads.submit(lambda: list(self._store.list_folders(segments_prefix(key))))
+        database = None if before else self._threads.submit(connect, MEMORY)  # takes as long as a request
         newer = self._stored.newest(key, before.manifest if before else Manifest())
         apart = newer is not None and len(newer[0].parts) > 1
         if newer is None:
@@ -92,7 +95,8 @@ class Opening:
             if before and before.manifest == manifest and before.view.facts == facts:
                 self._stored.release(files)
                 return before
-            return Opened(self._view(key, manifest, files, facts), manifest, files, unsaved)
+            view = self._view(key, manifest, files, facts, database.result() if database else None)
+            return Opened(view, manifest, files, unsaved)
         except BaseException:
             self._stored.release(files)
             raise
@@ -205,12 +209,19 @@ class Opening:
         """A file of the working folder, or one that the cache has already, leased."""
         return self._cache.leased_at(path) or self._cache.adopt(path)
 
-    def _view(self, key: SessionKey, manifest: Manifest, files: Files, facts: SessionFacts) -> View:
+    def _view(
+        self,
+        key: SessionKey,
+        manifest: Manifest,
+        files: Files,
+        facts: SessionFacts,
+        database: duckdb.DuckDBPyConnection | None,
+    ) -> View:
         paths = {table: [self._cache.path(digest) for digest in some] for table, some in files.items()}
         told_apart = Manifest(origins=manifest.origins, damaged=manifest.damaged)
         version = digest_of(encoded(told_apart) + repr(facts).encode())
         with told():
-            view = View(key, version, facts, (), paths)
+            view = View(key, version, facts, (), paths, database=database)
             view.gaps = tuple(sentences(manifest, view.rows(_UNREADABLE)))
         leases = weakref.finalize(view, self._stored.release, files)
         leases.atexit = False

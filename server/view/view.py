@@ -40,8 +40,8 @@ class View:
     """Read-only and thread-safe. `version` changes whenever an answer may; `gaps` are sentences: what is
     missing.
 
-    `files` are the merged tables, one file each but for lazy ones; the caller sees to it that they outlive
-    the view.
+    `files` are the merged tables; the caller sees to it that they outlive the view. `database`: an empty one
+    that may be used, where the caller connected already.
     """
 
     def __init__(
@@ -51,12 +51,14 @@ class View:
         facts: SessionFacts,
         gaps: Sequence[str],
         files: Mapping[str, Sequence[Path]],
+        *,
+        database: duckdb.DuckDBPyConnection | None = None,
     ) -> None:
         self.key = key
         self.version = version
         self.facts = facts
         self.gaps = tuple(gaps)
-        self._database = connect(MEMORY)
+        self._database = database or connect(MEMORY)
         self._database.execute("CREATE SCHEMA merged")
         for table, query in tables(files).items():
             self._database.execute(f"CREATE VIEW merged.{table} AS {query}")
