@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 from uuid import uuid4
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
 
@@ -28,6 +30,11 @@ CHROMIUM = (
     "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update \
 --disable-sync --disable-quic"
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick tests first."""
+    items.sort(key=lambda item: Path(__file__).parent in item.path.parents)
 
 
 @dataclass(frozen=True)
@@ -93,23 +100,30 @@ class RunningDemo:
         self._process.send_signal(number)
         return self._process.wait(60)
 
-    def members(self) -> set[int]:
-        """The demo and whatever descends from it."""
+    def members(self) -> list[psutil.Process]:
+        """The demo and whatever descends from it, by its environment or by its parents."""
         found = set()
-        for entry in Path("/proc").iterdir():
-            try:
-                if entry.name.isdecimal() and self._mark.encode() in (entry / "environ").read_bytes().split(
-                    b"\0"
-                ):
-                    found.add(int(entry.name))
-            except OSError:
-                continue
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if self._mark in (f"{name}={value}" for name, value in process.environ().items()):
+                    found |= {process, *process.children(recursive=True)}
+        return self.living(found)
+
+    @staticmethod
+    def living(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+        """Those that run on."""
+        found = []
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                if process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
         return found
 
     def kill(self) -> None:
         """For tests that have failed."""
-        for pid in self.members():
-            os.kill(pid, signal.SIGKILL)
+        for process in self.members():
+            with suppress(psutil.Error):
+                process.kill()
         self._process.wait()
 
 
@@ -138,14 +152,14 @@ def dead_session() -> Iterator[DeadSession]:
             f"http://{address}/", f"http://{address}/{listed['href']}", listed["session"], killed_at
         )
         assert demo.end(signal.SIGINT) == 0
-        assert demo.members() == set()
+        assert demo.members() == []
     finally:
         demo.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium without a window."""
+    """Debian's Chromium without a window; its driver runs an event loop, which no other test must meet."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         sentence = "There is no Chromium; on Debian: apt install chromium."

@@ -44,10 +44,25 @@ def test_a_daemon_whose_parent_is_gone_still_belongs_and_is_killed(family: Famil
     parent = family.start("parent", [sys.executable, "-c", DAEMON, "leave"], folder=tmp_path)
     assert parent.wait(20) == 0
     daemon = int(family.log("parent").read_text())
-    assert family.members() == [daemon]
+    assert {member.pid for member in family.members()} == {daemon}
     family.kill()
     assert gone(daemon)
-    assert family.members() == []
+    assert family.members() == set()
+
+
+def test_children_of_a_process_without_environment_belong_even_when_it_is_gone(
+    family: Family, tmp_path: Path
+) -> None:
+    bare = ["env", "-i", sys.executable, "-c", DAEMON, "stay"]
+    parent = family.start("bare", bare, folder=tmp_path)
+    until(lambda: family.log("bare").read_text().endswith("\n"))
+    daemon = int(family.log("bare").read_text())
+    assert {member.pid for member in family.members()} == {parent.pid, daemon}
+    parent.kill()
+    parent.wait()
+    assert {member.pid for member in family.members()} == {daemon}
+    family.kill()
+    assert gone(daemon)
 
 
 def test_strangers_and_other_families_are_left_alone(family: Family, tmp_path: Path) -> None:
@@ -78,4 +93,4 @@ def test_stopping_lets_a_process_say_farewell_and_kills_the_deaf(family: Family,
     until(lambda: all("ready" in family.log(name).read_text() for name in ("polite", "deaf")))
     family.stop(patience_seconds=0.5)
     assert "farewell" in family.log("polite").read_text()
-    assert family.members() == []
+    assert family.members() == set()
