@@ -9,6 +9,7 @@ import msgspec
 
 from archive.catalog import CatalogEntry
 from archive.layout import Role
+from archive.losses import Loss
 from sidecar.catalog import entry_of
 from sidecar.discovery import Sighting, node_ip
 from sidecar.poll.poller import Poller
@@ -23,9 +24,6 @@ LAST_ANSWER: Final = 0.3
 """Seconds that an answer under way may take when the end is here."""
 EVENTS_BY: Final = 30.0
 """Seconds after which a node without events and export files counts as one that has none."""
-
-UNREAD: Final = "logs.unread"
-"""Bytes of logs that the end came too soon for."""
 
 
 class Life:
@@ -86,7 +84,7 @@ class Life:
         try:
             left = self._tailer.finish(deadline).lag_bytes
             if left and not goes_on:
-                self.node.count_loss(UNREAD, left)
+                self.node.count_loss(Loss.LOGS_UNREAD, left)
             if self._poller is not None:
                 self._poller.finish(LAST_ANSWER)
         finally:

@@ -16,6 +16,7 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from archive.losses import Loss
 from sidecar.errors import AnswerTooLarge, DashboardSilent, SpoolError
 from sidecar.poll import endpoints
 from sidecar.poll.answer import Answer, digest, line
@@ -34,8 +35,6 @@ LAST_SWEEP_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 1.0
 """How soon a dashboard at whose port nobody listens is tried again; ever later, up to the interval."""
 REFRESH: Final = 300.0
-TOO_LARGE: Final = "polls.too_large"
-"""The reason under which a path is counted as lost whose answer is more than the collector may hold."""
 DATASET_JOBS: Final = 100
 """Of how many jobs, the newest, the datasets are asked for."""
 
@@ -270,7 +269,7 @@ class Poller:
             log.warning("no answer from the dashboard: %s", error)
             if isinstance(error, AnswerTooLarge) and endpoint.path not in self._too_large:
                 self._too_large.add(endpoint.path)
-                self._sink.count_loss(TOO_LARGE)
+                self._sink.count_loss(Loss.POLL_TOO_LARGE)
             return
         self._schedule.asked(endpoint, time.monotonic(), answer.took)
         self._learn(endpoint, answer)

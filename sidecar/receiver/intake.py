@@ -3,16 +3,14 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Protocol
 
+from archive.losses import Loss, dropped
 from sidecar.errors import SpoolError
 from sidecar.metrics import Metrics
 from sidecar.receiver import quarantine
-from sidecar.receiver.quarantine import Reason, Sample
+from sidecar.receiver.quarantine import Sample
 from sidecar.receiver.splitter import EVENTS, PROFILE, BodyInPieces, Split, Splitter
-
-DROPPED: Final = ".dropped"
-"""Behind a stream's name: the reason of losses for want of room."""
 
 
 class Sink(Protocol):
@@ -61,7 +59,7 @@ class Intake:
     def broken(self) -> None:
         """Counts a body whose end could not be told, so that nothing of it was kept."""
         with self._lock:
-            self._lost({Reason.BODY: 1})
+            self._lost({Loss.BODY_UNDECODABLE: 1})
 
     def settle(self) -> None:
         """Counts what was lost while the spool could not be written to, if it can be now."""
@@ -82,7 +80,7 @@ class Intake:
             if self._append(stream, lines):
                 self._metrics.events.add(len(lines), stream)
             else:
-                lost[stream + DROPPED] = len(lines)
+                lost[dropped(stream)] = len(lines)
         if split.odd:
             self._set_apart(split.odd)
             for reason, sample in split.odd:
@@ -90,7 +88,7 @@ class Intake:
         if lost or self._uncounted:
             self._lost(lost)
 
-    def _set_apart(self, odd: list[tuple[Reason, Sample]]) -> None:
+    def _set_apart(self, odd: list[tuple[Loss, Sample]]) -> None:
         now_ms = time.time_ns() // 1_000_000
         self._append(quarantine.STREAM, [sample.line(reason, now_ms)[:-1] for reason, sample in odd])
         for reason, sample in odd:

@@ -7,23 +7,15 @@ replaced.
 """
 
 import hashlib
-from enum import StrEnum
 from typing import Final
 
 import msgspec
 
+from archive.losses import Loss
 from sidecar.receiver.masking import mask_equal_length
 
 STREAM: Final = "quarantine"
 HEAD_LIMIT: Final = 64 << 10
-
-
-class Reason(StrEnum):
-    """Why something is kept apart; also the reason of the loss that is counted for it."""
-
-    BODY = "body.undecodable"
-    EVENT = "event.undecodable"
-    TOO_LARGE = "event.too_large"
 
 
 class Sample:
@@ -41,7 +33,7 @@ class Sample:
         self.length += len(data)
         self._hash.update(data)
 
-    def line(self, reason: Reason, now_ms: int) -> bytes:
+    def line(self, reason: Loss, now_ms: int) -> bytes:
         """The sample as a line of the stream."""
         entry = {
             "t": now_ms,

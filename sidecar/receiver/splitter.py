@@ -10,8 +10,9 @@ from typing import Final
 
 import msgspec
 
+from archive.losses import Loss
 from sidecar.receiver.masking import Masker
-from sidecar.receiver.quarantine import Reason, Sample
+from sidecar.receiver.quarantine import Sample
 from sidecar.receiver.scanner import Found, Scanner
 
 EVENTS: Final = "events"
@@ -36,12 +37,12 @@ class Split:
 
     events: list[bytes] = field(default_factory=list)
     profile: list[bytes] = field(default_factory=list)
-    odd: list[tuple[Reason, Sample]] = field(default_factory=list)
+    odd: list[tuple[Loss, Sample]] = field(default_factory=list)
 
     def set_apart(self, element: bytes) -> None:
         """Takes in what is no event; after many the rest is one sample."""
         if len(self.odd) < _MOST_SAMPLES:
-            self.odd.append((Reason.EVENT, Sample(element)))
+            self.odd.append((Loss.EVENT_UNDECODABLE, Sample(element)))
         else:
             rest = self.odd[-1][1]
             rest.add(element)
@@ -60,7 +61,7 @@ class Splitter:
         try:
             self._sort(body, split)
         except _UNDECODABLE:
-            split.odd.append((Reason.BODY, Sample(body)))
+            split.odd.append((Loss.BODY_UNDECODABLE, Sample(body)))
         return split
 
     def begin(self) -> "BodyInPieces":
@@ -123,7 +124,7 @@ class BodyInPieces:
         split.odd += [(self._reason(sample), sample) for sample in found.odd]
         return split
 
-    def _reason(self, sample: Sample) -> Reason:
+    def _reason(self, sample: Sample) -> Loss:
         if not self._scanner.is_array:
-            return Reason.BODY
-        return Reason.TOO_LARGE if sample.length > self._scanner.largest else Reason.EVENT
+            return Loss.BODY_UNDECODABLE
+        return Loss.EVENT_TOO_LARGE if sample.length > self._scanner.largest else Loss.EVENT_UNDECODABLE

@@ -13,6 +13,7 @@ import msgspec
 
 from archive.compression import Buffer, Compressor
 from archive.layout import Origin, SessionKey, checked_stream
+from archive.losses import Loss
 from archive.segment import MarkKind
 from archive.segment.format import is_file
 from sidecar.errors import SpoolFull, SpoolUnusable
@@ -31,8 +32,6 @@ from sidecar.spool.record import (
     encode,
     raw_bytes,
 )
-
-DAMAGED: Final = "journal_damaged"
 
 _ENOUGH_TO_ROLL: Final = 64 << 10
 
@@ -171,7 +170,7 @@ class NodeSpool:
         try:
             found += reads
         except JournalDamaged:
-            self.count_loss(DAMAGED)
+            self.count_loss(Loss.JOURNAL_DAMAGED)
         return Batch(found, end)
 
     def files_after(self, position: Position) -> list[Position]:
@@ -246,7 +245,7 @@ class NodeSpool:
         Raises SpoolFull, SpoolUnusable: then the rest waits on here.
         """
         with self._lock:
-            reads = self._journal.readable(self.stored, lambda _: node.count_loss(DAMAGED))
+            reads = self._journal.readable(self.stored, lambda _: node.count_loss(Loss.JOURNAL_DAMAGED))
             node.take_over(reads, self.losses, lambda position: self.store_until(position, 0))
             self._successor = node
             # What a folder that can't be removed holds is moved once more after a restart.

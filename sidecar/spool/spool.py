@@ -21,12 +21,13 @@ from typing import Final, Self
 
 from archive.errors import NameInvalid
 from archive.layout import Origin, SessionKey, checked
+from archive.losses import Loss
 from archive.segment.format import is_file
 from sidecar.errors import SpoolInUse
 from sidecar.spool.budget import Budget
 from sidecar.spool.checkpoint import Checkpoint, CheckpointFile
 from sidecar.spool.journal import Journal, told
-from sidecar.spool.node import DAMAGED, Identity, NodeSpool
+from sidecar.spool.node import Identity, NodeSpool
 from sidecar.spool.record import JournalDamaged, Position
 
 _NOWHERE: Final = SessionKey("unassigned", "unassigned", "unassigned")
@@ -169,7 +170,7 @@ class Spool:
             lambda _: None,
         )
         spool.set_facts(**facts)
-        spool.count_loss(DAMAGED, max(1, len(bad)))
+        spool.count_loss(Loss.JOURNAL_DAMAGED, max(1, len(bad)))
         for number in bad:
             self._set_aside(journal.path(number))
         journal.close()

@@ -9,27 +9,13 @@ on what is known to be missing. Files are followed by identity, not by name.
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from archive.losses import Loss
 from archive.segment import MarkKind
 from sidecar.tail.folder import Identity, Seen
 
 QUIET = 10
 """Scans without growth after which a deleted file, that its writer may still have open, is let go."""
-
-
-class Loss(StrEnum):
-    """What the tailer counts as lost: bytes where their number is known, else cases."""
-
-    DELETED = "log_bytes_deleted"
-    CUT = "log_bytes_cut"
-    UNMASKED = "log_bytes_unmasked"
-    UNREADABLE = "log_bytes_unreadable"
-    VANISHED = "logs_vanished"
-    TURNED = "logs_turned"
-    CAPPED = "logs_capped"
-    UNNAMEABLE = "logs_unnameable"
-    BEYOND = "logs_beyond_limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +134,7 @@ class Chain:
         new = ring[places[-1] + 1 :] if places else ring
         if was_there and not places and len(new) > 1:
             self.items.append(
-                Note("gap", "the ring may have dropped files before they were seen", lost=Loss.TURNED)
+                Note("gap", "the ring may have dropped files before they were seen", lost=Loss.LOGS_TURNED)
             )
         for file in new:
             self.items.append(
@@ -230,7 +216,7 @@ class Chain:
             detail = (
                 "the file was gone when the collector came back; what its ring holds is read from the start"
             )
-            self.items.insert(place, Note("gap", detail, lost=Loss.VANISHED))
+            self.items.insert(place, Note("gap", detail, lost=Loss.LOGS_VANISHED))
         elif piece.unread:
             detail = "deleted before it was read to its end"
-            self.items.insert(place, Note("gap", detail, size=piece.unread, lost=Loss.DELETED))
+            self.items.insert(place, Note("gap", detail, size=piece.unread, lost=Loss.LOGS_DELETED))

@@ -5,8 +5,9 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 
+from archive.losses import Loss
 from sidecar.spool import NodeSpool, Source
-from sidecar.tail.chain import Chain, Loss, Note, Piece, RingFile
+from sidecar.tail.chain import Chain, Note, Piece, RingFile
 from sidecar.tail.folder import Folder, Identity
 from sidecar.tail.handles import FileReplaced, Handles
 from sidecar.tail.lines import cut
@@ -140,13 +141,13 @@ class Reader:
         wanted = PIECE if log.kind is Kind.MASKED else allowance
         window = os.pread(descriptor, back + wanted, head.position - back)
         if guard_of(window[:back]) != head.guard:
-            lost = Loss.CUT if head.behind else None
+            lost = Loss.LOGS_CUT if head.behind else None
             self._note(log, Note("truncated", "the file was cut or written anew", head.behind, lost))
             head.restart()
             log.recorded = None
             return self._take(descriptor, log, head, allowance, scan, final=final)
         if head.cut_off:
-            self._note(log, Note("gap", "cut before it was read to its end", head.cut_off, Loss.CUT))
+            self._note(log, Note("gap", "cut before it was read to its end", head.cut_off, Loss.LOGS_CUT))
             head.cut_off = 0
         kept = data = window[back:]
         head.unverified = False
@@ -167,7 +168,7 @@ class Reader:
         lines = cut(data, before=before, limit=PIECE, allowance=allowance, closing=closing)
         if lines.begins_blank:
             detail = "a line too long to be masked is blanked"
-            self._note(log, Note("gap", detail, size=lines.blanked, lost=Loss.UNMASKED))
+            self._note(log, Note("gap", detail, size=lines.blanked, lost=Loss.LOGS_UNMASKED))
         return lines.data
 
     def _append(self, log: Log, head: Piece, kept: bytes, guard: bytes) -> None:
@@ -235,7 +236,7 @@ class Reader:
         note = Note(
             "gap",
             f"no more than {self._settings.bytes_per_log} bytes are kept of one log",
-            lost=Loss.CAPPED,
+            lost=Loss.LOGS_CAPPED,
         )
         self._note(log, note)
         self._spool.append(log.stream, b"", source=Source("", 0, 0, 0, CAPPED))
@@ -246,4 +247,4 @@ class Reader:
         if final and not log.unreadable:
             log.unreadable = True
             detail = f"cannot be read: {os.strerror(error.errno or errno.EIO)}"
-            self._note(log, Note("gap", detail, size=head.unread, lost=Loss.UNREADABLE))
+            self._note(log, Note("gap", detail, size=head.unread, lost=Loss.LOGS_UNREADABLE))

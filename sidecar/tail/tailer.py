@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archive.errors import NameInvalid
+from archive.losses import Loss
 from sidecar.errors import SpoolFull
 from sidecar.spool import NodeSpool, Source
 from sidecar.tail import latest, names
-from sidecar.tail.chain import Loss, Piece, RingFile
+from sidecar.tail.chain import Piece, RingFile
 from sidecar.tail.folder import Folder, Identity, Listing, Seen
 from sidecar.tail.handles import Handles
 from sidecar.tail.latest import Latest
@@ -159,7 +160,7 @@ class Tailer:
             listing.files.update(kept | listing.files)
         if listing.overflow and not self._overflown:
             self._overflown = True
-            self._spool.count_loss(Loss.BEYOND)
+            self._spool.count_loss(Loss.LOGS_BEYOND_LIMIT)
         return listing
 
     def _owner(
@@ -171,7 +172,7 @@ class Tailer:
         try:
             names.stream(path)
         except NameInvalid:
-            self._spool.count_loss(Loss.UNNAMEABLE)
+            self._spool.count_loss(Loss.LOGS_UNNAMEABLE)
             self._owners[path] = None
             return None
         base, index = path, 0

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from archive.layout import SegmentName, SessionKey
+from archive.losses import Loss
 from archive.segment import Footer, Mark, fetch_footer
 from archive.store import ObjectInfo
 from archive.store.local import LocalStore
 from archive.stream import Reader, Segment
 from sidecar.flush import Flusher
-from sidecar.spool import DAMAGED, NodeSpool, Spool, SpoolUnusable
+from sidecar.spool import NodeSpool, Spool, SpoolUnusable
 
 SESSION = SessionKey("team", "raycluster", "session_2026-11-23_02-43-27_490622_12278")
 NODE = "ab" * 28
@@ -377,7 +378,7 @@ def test_a_record_that_rots_on_the_disk_is_a_counted_gap(
     node.append("events", b"three\n")
     run(flusher, time, 6)
     assert stored(store) == b"one\n"
-    assert node.losses[DAMAGED] >= 1
+    assert node.losses[Loss.JOURNAL_DAMAGED] >= 1
     node.append("events", b"four\n")
     run(flusher, time, 6)
     extent = Reader(store).open("events", segments(store))

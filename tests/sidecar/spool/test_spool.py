@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from archive.errors import NameInvalid
 from archive.layout import Origin, SessionKey
+from archive.losses import Loss
 from sidecar.spool import (
-    DAMAGED,
     NodeSpool,
     Source,
     Spool,
@@ -143,7 +143,7 @@ def test_a_corrupted_journal_is_set_aside_and_the_rest_goes_on_under_a_new_origi
         assert node.origin > origin
         assert kept(node) == {"events": b"first\n"}
         assert node.sources() == {}
-        assert node.losses == {"budget": 1, DAMAGED: 1}
+        assert node.losses == {"budget": 1, Loss.JOURNAL_DAMAGED: 1}
         assert node.facts == {"role": "head"}
         assert [path.read_bytes() for path in (folder / "damaged").iterdir()] == [
             data.replace(b"second", b"sEcond")
@@ -163,7 +163,7 @@ def test_logs_of_a_corrupted_journal_are_kept_when_nobody_reads_the_files_again(
         [node] = spool.left_over()
         assert (node.session, node.node_id) == (SESSION, NODE)
         assert kept(node) == {LOG: b"log"}
-        assert node.losses == {DAMAGED: 1}
+        assert node.losses == {Loss.JOURNAL_DAMAGED: 1}
 
 
 @pytest.mark.parametrize("damage", [b"", b"\0" * 100, b"short"], ids=["emptied", "zeroed", "cut short"])
@@ -204,7 +204,7 @@ def test_any_flipped_bit_of_a_journal_is_survived_and_told(
         events = kept(node).get("events", b"")
         assert b"0\n1\n2\n3\n4\n".startswith(events)
         assert node.origin > origin
-        assert node.losses == {DAMAGED: 1}
+        assert node.losses == {Loss.JOURNAL_DAMAGED: 1}
 
 
 def test_a_missing_journal_is_told(folder: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_missing_journal_is_told(folder: Path) -> None:
     journals(folder)[1].unlink()
     with Spool(folder, BUDGET) as spool:
         node = spool.node(SESSION, NODE)
-        assert node.losses == {DAMAGED: 1}
+        assert node.losses == {Loss.JOURNAL_DAMAGED: 1}
         assert node.sources() == {}
 
 
@@ -527,7 +527,7 @@ def test_damage_found_while_running_is_counted_and_passed_by(folder: Path) -> No
         batch = node.reads(node.stored)
         assert [read.record.start for read in batch.reads] == [0]
         assert batch.end == node.written
-        assert node.losses == {DAMAGED: 1}
+        assert node.losses == {Loss.JOURNAL_DAMAGED: 1}
 
 
 def test_the_age_of_what_waits_is_known(folder: Path) -> None:

@@ -67,7 +67,7 @@ def test_a_file_that_left_the_ring_unread_is_a_note_where_it_was() -> None:
     chain.see(ring((2, 7)), 2, held={})
     first = chain.items[0]
     assert isinstance(first, Note)
-    assert (first.kind, first.size, first.lost) == ("gap", 5, "log_bytes_deleted")
+    assert (first.kind, first.size, first.lost) == ("gap", 5, "logs.deleted")
     assert inodes(chain) == [2]
 
 
@@ -103,7 +103,7 @@ def test_a_ring_of_which_nothing_is_known_any_more_may_have_lost_files() -> None
     drain(chain, 1)
     chain.see(ring((8, 1), (9, 1)), 2, held={Identity(1, 1): seen(1, 6)})
     assert inodes(chain) == [1, 8, 9]
-    assert [note.lost for note in drain(chain, 2)] == ["logs_turned"]
+    assert [note.lost for note in drain(chain, 2)] == ["logs.turned"]
 
 
 def test_one_new_file_in_the_place_of_another_is_no_gap() -> None:

@@ -76,7 +76,7 @@ class TestGrowing:
         write("/".join(["x" * 200] * 6), "lost")
         collector.scan()
         assert collector.streams == set()
-        assert collector.losses == {"logs_unnameable": 1}
+        assert collector.losses == {"logs.unnameable": 1}
 
 
 class TestRenaming:
@@ -159,7 +159,7 @@ class TestRenaming:
         collector.finish()
         assert collector.text("logs/a.out") == b"0\n3\n4\n5\n"
         assert collector.marks("logs/a.out") == [("gap", 2)]
-        assert collector.losses == {"logs_turned": 1}
+        assert collector.losses == {"logs.turned": 1}
 
     def test_marks_a_gap_where_the_ring_turned_round_while_the_collector_was_away(
         self, collector: Any, write: Write, ring: Any
@@ -176,7 +176,7 @@ class TestRenaming:
         expected = b"".join(b"number %d, which is a longer line\n" % turn for turn in (3, 4, 5))
         assert collector.text("logs/a.out") == b"begin of 0\n" + expected
         assert collector.marks("logs/a.out") == [("gap", len(b"begin of 0\n"))]
-        assert collector.losses == {"logs_vanished": 1}
+        assert collector.losses == {"logs.vanished": 1}
 
     def test_goes_on_in_a_ring_that_turned_while_the_collector_was_away(
         self, collector: Any, write: Write, ring: Any
@@ -336,7 +336,7 @@ class TestCutting:
         collector.scan()
         assert collector.text("logs/a.out") == b"x" * 4096 + b"y"
         assert collector.marks("logs/a.out") == [("truncated", 4096)]
-        assert collector.losses == {"log_bytes_cut": 10_000 - 4096}
+        assert collector.losses == {"logs.cut": 10_000 - 4096}
 
     def test_tells_how_much_was_cut_off_behind_what_was_read(
         self, collect: Collect, logs: Path, write: Write
@@ -348,7 +348,7 @@ class TestCutting:
         collector.scan()
         assert collector.text("logs/a.out") == b"x" * 5000
         assert collector.marks("logs/a.out") == [("gap", 4096)]
-        assert collector.losses == {"log_bytes_cut": 5000}
+        assert collector.losses == {"logs.cut": 5000}
 
 
 class TestDeleting:
@@ -391,7 +391,7 @@ class TestDeleting:
             collector.restart()
             collector.scan(2)
         assert collector.marks("logs/a.out") == [("gap", 4)]
-        assert collector.losses == {"logs_vanished": 1}
+        assert collector.losses == {"logs.vanished": 1}
 
     def test_a_log_that_vanished_is_not_taken_for_another_that_got_its_inode(
         self, collector: Any, write: Write, logs: Path
@@ -428,7 +428,7 @@ class TestDeleting:
             pass
         read = sum(len(collector.text(f"logs/{number}.out")) for number in range(4))
         assert read < 4 * 8192
-        assert collector.losses == {"log_bytes_deleted": 4 * 8192 - read}
+        assert collector.losses == {"logs.deleted": 4 * 8192 - read}
 
     def test_lets_go_of_deleted_files_that_take_too_much_disk(
         self, collect: Collect, logs: Path, write: Write
@@ -443,7 +443,7 @@ class TestDeleting:
         collector.finish()
         assert collector.text("logs/small.out") == b"y" * 9_000
         kept = len(collector.text("logs/big.out"))
-        assert collector.losses == {"log_bytes_deleted": 50_000 - kept}
+        assert collector.losses == {"logs.deleted": 50_000 - kept}
         assert collector.marks("logs/big.out") == [("gap", kept)]
 
     def test_a_folder_in_the_place_of_a_log_stops_nothing(self, collector: Any, write: Write) -> None:
@@ -470,7 +470,7 @@ class TestUnreadable:
             assert collector.scan().lagging == 1
             assert collector.finish().lag_bytes == 5
             assert collector.finish().lag_bytes == 5
-        assert collector.losses == {"log_bytes_unreadable": 5}
+        assert collector.losses == {"logs.unreadable": 5}
         collector.scan(11)
         assert collector.text("logs/b.out") == b"later"
         assert collector.text("logs/c.out") == b"later"
@@ -600,7 +600,7 @@ class TestMasking:
         assert kept.endswith(b"***\nafter\n")
         assert b"s" not in kept
         assert [kind for kind, _ in collector.marks("exports/event_EXPORT_DRIVER_JOB.log")] == ["gap"]
-        assert collector.losses["log_bytes_unmasked"] > 0
+        assert collector.losses["logs.unmasked"] > 0
 
     def test_finds_whole_lines_where_there_is_room_for_few_bytes(
         self, collect: Collect, logs: Path, write: Write
@@ -700,7 +700,7 @@ class TestLimits:
         kept = collector.text(f"logs/{name}")
         assert kept == (b"line 1\nline " if name == "a.out" else b"line 1\n")
         assert collector.marks(f"logs/{name}") == [("gap", len(kept))]
-        assert collector.losses == {"logs_capped": 1}
+        assert collector.losses == {"logs.capped": 1}
 
     def test_waits_at_its_offset_while_the_spool_has_no_room(
         self, collect: Collect, logs: Path, write: Write
@@ -745,4 +745,4 @@ class TestLimits:
             write(f"{number}.out", "x")
         assert collector.scan().files == 3
         collector.scan()
-        assert collector.losses == {"logs_beyond_limit": 1}
+        assert collector.losses == {"logs.beyond_limit": 1}
