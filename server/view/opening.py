@@ -99,6 +99,8 @@ class Opening:
             return Opened(view, manifest, files, unsaved)
         except BaseException:
             self._stored.release(files)
+            if database is not None:
+                database.result().close()
             raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
