@@ -30,7 +30,7 @@ ORDINARY_SECONDS = 20
 POLL_SECONDS = "5"
 
 # Nothing in this archive lives any more, so the server need not wait for the usual three minutes of silence.
-LOST_SECONDS = "5"
+LOST_SECONDS = "3"
 
 Say = Callable[[str], None]
 
@@ -177,16 +177,22 @@ def serve(recording: Recording, listen: str, folder: Path) -> Iterator[Server]:
 
 
 def _wait_until_open(server: Server, recording: Recording, alive: Callable[[], bool], log: Path) -> None:
-    """Until the server lists the session and has its tasks at hand."""
+    """Until the server counts the session as lost, and shows none of its jobs as running."""
     deadline = time.monotonic() + SERVER_SECONDS
     answer = "it does not answer yet"
     while alive() and time.monotonic() < deadline:
         try:
-            listed = _get(f"{server.url}api/sessions")
-            if recording.session.encode() not in listed:
+            sessions = json.loads(_get(f"{server.url}api/sessions"))["sessions"]
+            states = {each["session"]: each["state"] for each in sessions}
+            if (state := states.get(recording.session)) is None:
                 answer = f"the session is not in its list; {end_of(recording.collector_logs[0])}"
+            elif state == "running":
+                answer = "the session counts as running"
+            elif any(
+                job["status"] == "RUNNING" for job in json.loads(_get(f"{server.session_url}api/jobs/"))
+            ):
+                answer = "jobs count as running"
             else:
-                _get(f"{server.session_url}api/v0/tasks?limit=1")
                 return
         except OSError as error:
             answer = str(error)
