@@ -84,6 +84,14 @@ def best_told(view: View, noun: Noun) -> Noun:
     return noun.polled
 
 
+def counted(view: View, noun: Noun, query: ListQuery) -> tuple[Noun, Counts]:
+    """What tells best, and its counts; who does is asked only where the noun itself has nothing."""
+    found = counts(view, noun, query)
+    if found.total or (told := best_told(view, noun)) is noun:
+        return noun, found
+    return told, counts(view, told, query)
+
+
 def selection(view: View, noun: Noun, query: ListQuery) -> tuple[str, tuple[Value, ...]]:
     """SQL of all rows that match, neither sorted nor cut, with its parameters."""
     matching = condition(noun.columns, query.filters)
@@ -95,14 +103,19 @@ def counts(view: View, noun: Noun, query: ListQuery) -> Counts:
     """Counts rows. `QueryInvalid` on filters that Ray would refuse."""
     matching = condition(noun.columns, query.filters)
     source = condition(noun.columns, tuple(one for one in query.filters if one.column in noun.at_source))
-    shorter = noun.stored and noun.stored_columns.issuperset(one.column for one in query.filters)
     total, num_filtered = view.rows(
         f"SELECT count(*), count(*) FILTER ({matching.sql}) "
-        f"FROM ({noun.stored if shorter else noun.relation(view.facts)}) "
+        f"FROM ({_shortest(view, noun, query)}) "
         f"WHERE {noun.always(query)} AND {source.sql}",
         (*matching.parameters, *source.parameters),
     )[0]
     return Counts(total, num_filtered)
+
+
+def _shortest(view: View, noun: Noun, query: ListQuery) -> str:
+    """SQL of the rows with at least the key and the columns that the query filters by."""
+    shorter = noun.stored and noun.stored_columns.issuperset(one.column for one in query.filters)
+    return noun.stored if shorter else noun.relation(view.facts)
 
 
 def rows(view: View, noun: Noun, query: ListQuery) -> bytes:
@@ -116,7 +129,11 @@ def rows(view: View, noun: Noun, query: ListQuery) -> bytes:
     if asked:
         first = last = asked[0]
     else:
-        cut = f"SELECT {noun.key} AS key FROM ({sql}) ORDER BY {noun.order} LIMIT {query.limit}"
+        matching = f"{noun.always(query)} AND {condition(noun.columns, query.filters).sql}"
+        cut = (
+            f"SELECT {noun.key} AS key FROM ({_shortest(view, noun, query)}) WHERE {matching} "
+            f"ORDER BY {noun.order} LIMIT {query.limit}"
+        )
         first, last = view.rows(f"SELECT min(key), max(key) FROM ({cut})", parameters)[0]
     return view.json(noun.details(replace(wanted, first=first, last=last)), parameters)
 
@@ -126,8 +143,7 @@ def listing(noun: Noun, warnings: Callable[[View], list[str] | None] = lambda _:
 
     def handler(view: View, request: Request) -> Answer:
         query = list_query(request.query_params)
-        told = best_told(view, noun)
-        found = counts(view, told, query)
+        told, found = counted(view, noun, query)
         page = rows(view, told, query) if found.num_filtered and query.limit else b"[]"
         return found.envelope(page, warnings(view))
 

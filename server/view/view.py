@@ -10,10 +10,13 @@ import duckdb
 from archive.layout import SessionKey
 from server.fold.tables import LAZY, TABLES
 from server.view.merge import RELATION_SQL, empty, merged, source
+from server.view.remembered import Remembered
 from server.view.schema import RELATIONS
 
 THREADS: Final = 2
 MEMORY: Final = "200MB"
+REMEMBERED: Final = 8 << 20
+"""Bytes of answers that a view keeps: a page that somebody has open asks the same every few seconds."""
 FETCHED: Final = 2_000
 PAGE_ROWS: Final = 1_000
 """Pages up to this size read other columns for their own rows only."""
@@ -38,7 +41,7 @@ class SessionFacts:
 
 class View:
     """Read-only and thread-safe. `version` changes whenever an answer may; `gaps` are sentences: what is
-    missing.
+    missing; `remembered` keeps answers worked out from this view.
 
     `files` are the merged tables; the caller sees to it that they outlive the view. `database`: an empty one
     that may be used, where the caller connected already.
@@ -54,6 +57,7 @@ class View:
         *,
         database: duckdb.DuckDBPyConnection | None = None,
     ) -> None:
+        self.remembered = Remembered(REMEMBERED)
         self.key = key
         self.version = version
         self.facts = facts

@@ -14,6 +14,19 @@ def test_an_answer_is_not_sent_twice_while_nothing_is_new(live_api: Any) -> None
     assert other.status == 200
 
 
+def test_an_answer_is_worked_out_once_for_a_view(live_api: Any) -> None:
+    path = "/api/v0/actors?detail=1"
+    first = live_api.ask(path)
+    remembered = live_api.view.remembered
+    assert remembered.get(first.headers["etag"]) == first.body
+    remembered.clear()
+    remembered.put(first.headers["etag"], b"what is remembered")
+    again = live_api.ask(path)
+    assert (again.status, again.body) == (200, b"what is remembered")
+    assert again.headers["etag"] == first.headers["etag"]
+    remembered.clear()
+
+
 def test_answers_of_an_ended_session_may_be_kept_for_a_while(recorded_api: Any, live_api: Any) -> None:
     ended = recorded_api.ask("/api/v0/tasks")
     assert ended.headers["cache-control"] == "private, max-age=60, must-revalidate"
