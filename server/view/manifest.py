@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from archive.layout import SessionKey, views_prefix
+from archive.losses import told
 from server.view.errors import PartDamaged
 from server.view.schema import SCHEMA_VERSION
 
@@ -137,21 +138,23 @@ def sentences(manifest: Manifest, unreadable: Sequence[tuple[str, str, int]]) ->
     """What is missing, for people. `unreadable`: reason, detail, amount of lines that could not be
     understood.
     """
-    told = [f"{_short(damage.key)} could not be read: {damage.why}" for damage in manifest.damaged]
+    missing = [f"{_short(damage.key)} could not be read: {damage.why}" for damage in manifest.damaged]
     for origin in manifest.origins:
         where = f"node {origin.node_id[:8]}"
-        told += [
-            f"{reason}: {amount}, on {where}" for reason, amount in sorted(origin.losses.items()) if amount
+        missing += [
+            f"{told(reason, amount)}, on {where}"
+            for reason, amount in sorted(origin.losses.items())
+            if amount
         ]
-        told += [
+        missing += [
             f"{stream} of {where} lacks bytes in {count} {'place' if count == 1 else 'places'}"
             for stream, count in sorted(Counter(stream for stream, _ in origin.gaps).items())
         ]
-    told += [
+    missing += [
         f"{amount} {'record' if amount == 1 else 'records'} could not be used: {reason} ({detail})"
         for reason, detail, amount in unreadable
     ]
-    return told
+    return missing
 
 
 def _short(key: str) -> str:

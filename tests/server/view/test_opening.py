@@ -147,9 +147,11 @@ def test_losses_that_the_collector_counted_are_gaps(
     store: LocalStore, store_segment: Put, lines: list[bytes], tmp_path: Path
 ) -> None:
     name = SegmentName(KEY, NODE, ORIGIN, 1)
-    store_segment(store, name, [Range("events", 0, b"".join(lines))], losses={"events dropped": 12})
+    store_segment(store, name, [Range("events", 0, b"".join(lines))], losses={"events.dropped": 12})
     with opened(store, tmp_path / "cache") as view:
-        assert view.gaps == (f"events dropped: 12, on node {NODE[:8]}",)
+        assert view.gaps == (
+            f"dropped from events for want of room on the node's disk: 12, on node {NODE[:8]}",
+        )
 
 
 def test_what_can_not_be_understood_is_a_gap(store: LocalStore, put: Put, tmp_path: Path) -> None:
