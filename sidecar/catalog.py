@@ -1,24 +1,26 @@
-"""The session's catalog entry, put by a thread of its own: soon after Ray's start, then as a heartbeat.
+"""Catalog entries, put by a thread of their own: soon after Ray's start, then as a heartbeat.
 
 A store that is slow or gone delays nothing but the entry: it is tried again, ever later, and the newest
 state wins. The head's collector beats every `BEAT` seconds while the session lives; a worker's puts when it
-starts and when it ends.
+starts and when it ends. A node whose collector was gone when it ended gets its entry from the next one that
+has the volume, out of the node facts in its spool: what an entry says is all there.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from archive.catalog import CatalogEntry, encode
 from archive.errors import ArchiveError
-from archive.layout import Role, SessionKey
+from archive.layout import CatalogName, Role, SessionKey
 from archive.store.base import Store
 from sidecar.settings import CollectorSettings
+from sidecar.spool import NodeSpool
 
 log = logging.getLogger(__name__)
 
@@ -27,18 +29,55 @@ FIRST_RETRY: Final = 0.5
 LONGEST_RETRY: Final = 30.0
 
 
-def entry_of(key: SessionKey, role: Role, settings: CollectorSettings) -> CatalogEntry:
-    """What can be said of a session as soon as its folder is seen."""
+def first_facts(role: Role, settings: CollectorSettings) -> dict[str, str]:
+    """The node facts that are known as soon as the session's folder is seen; empty ones are left out."""
+    facts = {
+        "role": str(role),
+        "cluster_uid": settings.cluster_uid,
+        "owner_kind": settings.owner_kind,
+        "owner_name": settings.owner_name,
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def entry_of(
+    key: SessionKey,
+    facts: Mapping[str, str],
+    state: Literal["running", "ended"] = "running",
+    reason: str = "",
+    last_seen_ms: int = 0,
+) -> CatalogEntry:
+    """What node facts say of a session; `last_seen_ms` 0 means when it is put."""
     return CatalogEntry(
         namespace=key.namespace,
         cluster=key.cluster,
         session=key.session,
-        role=role,
-        cluster_uid=settings.cluster_uid,
-        owner_kind=settings.owner_kind,
-        owner_name=settings.owner_name,
+        role=Role(facts["role"]),
+        node_id=facts.get("node_id", ""),
+        cluster_uid=facts.get("cluster_uid", ""),
+        owner_kind=facts.get("owner_kind", ""),
+        owner_name=facts.get("owner_name", ""),
+        ray_version=facts.get("ray_version", ""),
+        python_version=facts.get("python_version", ""),
         started_ms=_started_ms(key.started_ms),
+        last_seen_ms=last_seen_ms,
+        state=state,
+        reason=reason,
     )
+
+
+def entries_of_ended(nodes: Iterable[tuple[NodeSpool, str]]) -> list[CatalogEntry]:
+    """The last entries of sessions of which spools are left over, given with the reasons of their ends.
+
+    The node that was written to last speaks for its role. One that another took the place of says nothing of
+    the session, nor does one of which no facts could be kept.
+    """
+    newest: dict[CatalogName, CatalogEntry] = {}
+    for node, reason in sorted(nodes, key=lambda each: each[0].newest_ms):
+        if "role" in node.facts and not node.facts.get("successor"):
+            entry = entry_of(node.session, node.facts, "ended", reason, node.newest_ms)
+            newest[entry.name] = entry
+    return list(newest.values())
 
 
 def _started_ms(named_ms: int | None) -> int:
@@ -50,7 +89,7 @@ def _started_ms(named_ms: int | None) -> int:
 
 
 class Catalog:
-    """Puts the newest entry of whichever session is being collected, until stopped."""
+    """Puts the newest entry of each session shown, and beats for the one that lives, until stopped."""
 
     def __init__(self, store: Store, now: Callable[[], float] = time.time) -> None:
         self._store = store
@@ -67,7 +106,10 @@ class Catalog:
     def show(self, entry: CatalogEntry) -> None:
         """Puts the entry now; a running head's also as heartbeat from now on. Returns at once."""
         with self._changed:
-            self._entry = entry if entry.role is Role.HEAD and entry.state == "running" else None
+            if entry.role is Role.HEAD and entry.state == "running":
+                self._entry = entry
+            elif self._entry is not None and self._entry.name == entry.name:
+                self._entry = None
             self._urgent = [one for one in self._urgent if one.name != entry.name]
             self._urgent.append(entry)
             self._changed.notify()
@@ -112,7 +154,8 @@ class Catalog:
             return self._urgent[0]
 
     def _put(self, entry: CatalogEntry) -> bool:
-        seen = msgspec.structs.replace(entry, last_seen_ms=int(self._now() * 1000))
+        last_seen_ms = entry.last_seen_ms or int(self._now() * 1000)
+        seen = msgspec.structs.replace(entry, last_seen_ms=last_seen_ms)
         try:
             self._store.put(entry.name.key, encode(seen))
         except ArchiveError as error:

@@ -12,7 +12,7 @@ from archive.catalog import CatalogEntry
 from archive.errors import NameInvalid
 from archive.layout import Role, SessionKey
 from archive.store.base import Store
-from sidecar.catalog import Catalog, entry_of
+from sidecar.catalog import Catalog, entries_of_ended, entry_of, first_facts
 from sidecar.discovery import STAND_IN_AFTER, Look, Sighting, Watch, event_node_id, look, role_of
 from sidecar.end import end
 from sidecar.errors import SpoolError
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 VERSION: Final = "0.1.0"
 LONGEST_END: Final = 25.0
 """Seconds, whatever the settings say: the supervisor waits little longer."""
+LONGEST_CHANGE: Final = 2.0
+"""Seconds that a node's last bytes may take when another follows it: the main loop waits for them."""
 LEFT_OVER: Final = "the collector was gone when this node ended; a later one finished it"
 
 Tell = Callable[[str, str], None]
@@ -106,9 +108,9 @@ class Collector:
         if life is not None:
             self._metrics.lag_bytes.set(life.tick().lag_bytes, "logs")
             self._show(life.entry())
-            self._take_left_over()
             if not unknown and not self._assigned:
                 self._assign(life.node)
+            self._take_left_over()
 
     def _follow(self, sighting: Sighting) -> None:
         """Begins the life of a node that is new, after ending that of the one before."""
@@ -138,7 +140,11 @@ class Collector:
         self._wait_for_node()
         continuation = None
         try:
-            continuation = life.end(time.monotonic() + self._settings.end_seconds, goes_on=same_session)
+            continuation = life.end(
+                reason,
+                time.monotonic() + min(self._settings.end_seconds, LONGEST_CHANGE),
+                successor=after.node_id if same_session else "",
+            )
         except SpoolError as error:
             log.warning("the last bytes of node %s could not be spooled: %s", life.sighting.node_id, error)
         if not same_session:
@@ -159,7 +165,7 @@ class Collector:
         if role is Role.HEAD and seen.session is not None:
             with contextlib.suppress(NameInvalid):  # told when the node is known
                 key = SessionKey(self._settings.namespace, self._settings.cluster, seen.session)
-                self._show(entry_of(key, role, self._settings))
+                self._show(entry_of(key, first_facts(role, self._settings)))
 
     def _assign(self, node: NodeSpool) -> None:
         """Gives what waited to the node, and sends it what comes.
@@ -171,17 +177,20 @@ class Collector:
         self._assigned = True
 
     def _take_left_over(self) -> None:
-        """Nodes of earlier lives of this volume are finished now, once. Raises SpoolError."""
+        """Nodes of earlier lives of this volume are finished now, once. Raises SpoolError.
+
+        Their sessions are listed as ended, but for the one that lives on under another node.
+        """
         if self._left_over_taken:
             return
-        nodes = self._spool.left_over()
-        self._flushing.take(nodes, LEFT_OVER)
+        nodes = [(node, node.facts.get("ended") or LEFT_OVER) for node in self._spool.left_over()]
         self._left_over_taken = True
-        life = self._life
-        if life is not None and (life.node.session, self._stand_in) in [
-            (n.session, n.node_id) for n in nodes
-        ]:
-            life.node.set_facts(stands_in_for=self._stand_in)
+        self._flushing.take(nodes)
+        session = self._life.node.session if self._life is not None else None
+        for entry in entries_of_ended(each for each in nodes if each[0].session != session):
+            self._catalog.show(entry)
+        if self._life is not None and (session, self._stand_in) in [(n.session, n.node_id) for n, _ in nodes]:
+            self._life.node.set_facts(stands_in_for=self._stand_in)
 
     def _show(self, entry: CatalogEntry) -> None:
         if self._shown.get(entry.session) != entry:

@@ -26,7 +26,7 @@ def end(life: Life | None, flushing: Flushing, catalog: Catalog, reason: str, se
     began = time.monotonic()
     if life is not None:
         try:
-            life.end(began + seconds * TAIL_SHARE, goes_on=False)
+            life.end(reason, began + seconds * TAIL_SHARE)
         except SpoolError as error:
             log.warning("the last bytes could not be spooled: %s", error)
         catalog.show(life.entry("ended", reason))

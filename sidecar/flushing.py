@@ -85,23 +85,32 @@ class Flushing:
                 self._live = None
         self._work.set()
 
-    def take(self, nodes: Iterable[NodeSpool], reason: str) -> None:
-        """Nodes of earlier lives: they are finished in the background."""
+    def take(self, nodes: Iterable[tuple[NodeSpool, str]]) -> None:
+        """Nodes of earlier lives, and why they ended: they are finished in the background."""
         with self._lock:
-            self._ended += [Ended(self._flusher(node), reason) for node in nodes]
+            self._ended += [Ended(self._flusher(node), reason) for node, reason in nodes]
         self._work.set()
 
     def finish(self, reason: str, deadline: float) -> bool:
-        """Finishes the living node, then the ended ones, and stops; gives up at `deadline` (monotonic)."""
+        """Finishes the living node, then the ended ones, and stops; gives up at `deadline` (monotonic).
+
+        A store that hangs holds up a thread of its own, which dies with the process: the spool has it all.
+        """
         with self._lock:
             live, self._live = self._live, None
             self._stopped = True
         self._wake.set()
         self._work.set()
-        done = live is None or live.finish(reason, deadline)
-        for ended in list(self._ended):
-            done = ended.flusher.finish(ended.reason, deadline) and done
-        return done
+        last = [Ended(live, reason)] if live is not None else []
+        done: list[bool] = []
+
+        def finish() -> None:
+            done.extend([one.flusher.finish(one.reason, deadline) for one in [*last, *self._ended]])
+
+        thread = threading.Thread(target=finish, name="last flush", daemon=True)
+        thread.start()
+        thread.join(max(0.0, deadline - time.monotonic()))
+        return not thread.is_alive() and all(done)
 
     def _flusher(self, node: NodeSpool) -> Flusher:
         return Flusher(node, self._store, collector=self._collector, interval=self._interval)

@@ -5,12 +5,10 @@ import socket
 import time
 from typing import Final, Literal
 
-import msgspec
-
 from archive.catalog import CatalogEntry
 from archive.layout import Role
 from archive.losses import Loss
-from sidecar.catalog import entry_of
+from sidecar.catalog import entry_of, first_facts
 from sidecar.discovery import Sighting, node_ip
 from sidecar.poll.poller import Poller
 from sidecar.poll.poller import Settings as PollSettings
@@ -43,6 +41,8 @@ class Life:
         self._tailer = Tailer(logs, node, _tail_settings(settings), continues=before)
         if before is not None:
             node.set_facts(continues=before.node_id)
+        # It may have ended in an earlier life of this process, with Ray living on.
+        node.set_facts(**{name: "" for name in ("ended", "successor") if node.facts.get(name)})
         self.see(sighting)
 
     def see(self, sighting: Sighting) -> None:
@@ -66,9 +66,8 @@ class Life:
 
     def tick(self) -> ScanResult:
         """Takes what the logs gained. Raises SpoolError."""
-        if not self._node_ip and (found := node_ip(self.sighting.directory / "logs")):
-            self._node_ip = found
-            self.node.set_facts(node_ip=found)
+        self._node_ip = self._node_ip or node_ip(self.sighting.directory / "logs")
+        self.node.set_facts(**self._facts())
         return self._tailer.scan()
 
     def ask_now(self) -> None:
@@ -76,14 +75,17 @@ class Life:
         if self._poller is not None:
             self._poller.ask_now()
 
-    def end(self, deadline: float, *, goes_on: bool) -> Continuation:
+    def end(self, reason: str, deadline: float, *, successor: str = "") -> Continuation:
         """Takes the last of logs and polls, until `deadline` (monotonic). Raises SpoolError.
 
-        `goes_on`: another node reads on in the same files; else what is not read by now is counted as lost.
+        `successor`: the node that reads on in the same files; without one, what is not read by now is counted
+        as lost.
         """
         try:
+            # Kept in the spool, since another collector may have to store what this one can't.
+            self.node.set_facts(ended=reason, **({"successor": successor} if successor else {}))
             left = self._tailer.finish(deadline).lag_bytes
-            if left and not goes_on:
+            if left and not successor:
                 self.node.count_loss(Loss.LOGS_UNREAD, left)
             if self._poller is not None:
                 self._poller.finish(LAST_ANSWER)
@@ -93,26 +95,22 @@ class Life:
 
     def entry(self, state: Literal["running", "ended"] = "running", reason: str = "") -> CatalogEntry:
         """What the catalog should say now."""
-        return msgspec.structs.replace(
-            entry_of(self.node.session, self.role, self._settings),
-            node_id=self.sighting.node_id,
-            ray_version=self._poller.ray_version if self._poller else "",
-            python_version=self._poller.python_version if self._poller else "",
-            state=state,
-            reason=reason,
-        )
+        return entry_of(self.node.session, self.node.facts, state, reason)
 
     def _facts(self) -> dict[str, str]:
         facts = {
             "node_id": self.sighting.node_id,
-            "role": str(self.role),
+            "node_ip": self._node_ip,
             "hostname": socket.gethostname(),
             "pod_name": self._settings.pod_name,
             "pod_uid": self._settings.pod_uid,
             "stands_in_for": self.sighting.stood_in or "",
             "session_dir": str(self.sighting.directory),
+            "ray_version": self._poller.ray_version if self._poller else "",
+            "python_version": self._poller.python_version if self._poller else "",
         }
-        return {name: value for name, value in facts.items() if value}
+        known = {name: value for name, value in facts.items() if value}
+        return first_facts(self.role, self._settings) | known
 
     def _tells_tasks(self) -> bool:
         """Whether events or export files tell of tasks, so that the dashboard need not be asked for them."""

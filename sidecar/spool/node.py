@@ -71,12 +71,13 @@ class NodeSpool:
         self._open = True
         self._removed = False
         self._log_bytes = 0
+        self._newest_ms = 0
         folder.mkdir(parents=True, exist_ok=True)
         self._file = CheckpointFile(folder / "checkpoint")
         self._journal = Journal(folder, budget)
         try:
             self._checkpoint = self._file.read() or self._first_checkpoint()
-            self._streams: Streams = self._journal.recover(self._checkpoint.stored, self._count_log)
+            self._streams: Streams = self._journal.recover(self._checkpoint.stored, self._resume)
         except BaseException:
             self.close()
             raise
@@ -190,6 +191,11 @@ class NodeSpool:
                 after = self._journal.end_after(after)
         return None
 
+    @property
+    def newest_ms(self) -> int:
+        """When an earlier life kept its last record, or began if it kept none, in Unix milliseconds."""
+        return self._newest_ms or self.origin.started_ms
+
     def begin_sequence(self) -> int:
         """The next number, persisted as used. Raises SpoolUnusable."""
         with self._lock:
@@ -263,6 +269,7 @@ class NodeSpool:
         pieces: list[bytes] = []
         with self._lock:
             for record, _, payload in self._reading(reads):
+                self._newest_ms = max(self._newest_ms, record.time_ms)
                 if record.kind is Kind.MARK:
                     self._write_mark(record.stream, payload, within_budget=False)
                 else:
@@ -365,7 +372,8 @@ class NodeSpool:
     def _time_ms(self) -> int:
         return int(self._wall() * 1000)
 
-    def _count_log(self, read: Read) -> None:
+    def _resume(self, read: Read) -> None:
         record = read.record
+        self._newest_ms = max(self._newest_ms, record.time_ms)
         if is_file(record.stream) and record.position >= self._checkpoint.stored:
             self._log_bytes += record.raw_length

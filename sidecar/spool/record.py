@@ -9,11 +9,9 @@
 Numbers are little-endian; state, source and mark are msgpack. Invariants:
 
 - What is appended at once is written by one `write`: records that carry MORE, and a last one without. Only
-the
-  last carries a source, so a log's bytes and the file position behind them are kept both or neither.
+  the last carries a source, so a log's bytes and the file position behind them are kept both or neither.
 - A stream's records follow each other without gaps. A state tells all ends and sources so far, so that the
-files
-  before it are needed for nothing but the bytes in them.
+  files before it are needed for nothing but the bytes in them.
 - Files are numbered; only the last one is written to, and only at its end. Nothing is synced: the page cache
   survives a killed process, and what a crashed machine leaves is told from what was written.
 

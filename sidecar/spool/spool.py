@@ -1,15 +1,16 @@
 """The whole spool volume: which nodes have bytes in it, and what waits for its node to be known.
 
 <folder>/lock                                               held by the collector that uses the folder
-<folder>/unassigned/<origin>/                               bodies that came before session and node were
-known <folder>/nodes/<namespace>/<cluster>/<session>/<node id>/<origin>/ <folder>/damaged/
-the newest journal that could not be read to its end
+<folder>/unassigned/<origin>/                               bodies that came before session and node
+<folder>/nodes/<namespace>/<cluster>/<session>/<node id>/<origin>/
+<folder>/damaged/                                           the newest journal that was not whole
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import shutil
 import threading
@@ -23,12 +24,14 @@ from archive.errors import NameInvalid
 from archive.layout import Origin, SessionKey, checked
 from archive.losses import Loss
 from archive.segment.format import is_file
-from sidecar.errors import SpoolInUse
+from sidecar.errors import SpoolError, SpoolInUse
 from sidecar.spool.budget import Budget
 from sidecar.spool.checkpoint import Checkpoint, CheckpointFile
 from sidecar.spool.journal import Journal, told
 from sidecar.spool.node import Identity, NodeSpool
 from sidecar.spool.record import JournalDamaged, Position
+
+log = logging.getLogger(__name__)
 
 _NOWHERE: Final = SessionKey("unassigned", "unassigned", "unassigned")
 _NOBODY: Final = "unassigned"
@@ -116,7 +119,8 @@ class Spool:
     def left_over(self) -> list[NodeSpool]:
         """Spools of nodes that `node` was not asked for since the start: to be flushed, finished, removed.
 
-        Call it when the current node is known, since that one would be among them otherwise.
+        Call it when the current node is known, since that one would be among them otherwise. What can't be
+        opened is told in the log and stays.
         """
         with self._lock, self._telling():
             found = []
@@ -125,7 +129,12 @@ class Spool:
                     identity = Identity(session, node_id, origin)
                     if identity in self._open:
                         continue
-                    spool = self._opened(folder / str(origin), identity, logs=True)
+                    try:
+                        spool = self._opened(folder / str(origin), identity, logs=True)
+                    except (OSError, SpoolError) as error:
+                        # One that can't be read must not keep the others waiting.
+                        log.warning("what is left of node %s waits for the next start: %s", node_id, error)
+                        continue
                     self._open[Identity(session, node_id, spool.origin)] = spool
                     found.append(spool)
             return found

@@ -8,10 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 
@@ -299,13 +301,14 @@ def test_a_collector_without_its_supervisor_frees_the_port(
 
 
 def test_the_death_of_everything_leaves_a_node_that_the_next_collector_finishes(
-    collect: Callable[..., Collect], archived: Any, tmp_path: Path, eventually: Eventually
+    collect: Callable[..., Collect], archived: Any, tmp_path: Path, eventually: Eventually, dashboard: Any
 ) -> None:
     make_session(tmp_path / "ray", SESSION, HEAD)
-    first = collect(flush_seconds=3600)
+    first = collect(flush_seconds=3600, dashboard=dashboard.url, owner_kind="RayJob", owner_name="nightly")
     eventually(lambda: first.post(event(1)) == 200)
-    eventually(archived.catalog)
+    running = eventually(lambda: next((one for one in archived.catalog() if one.python_version), None))
     first.kill()
+    dead_ms = time.time() * 1000
     assert archived.rows(HEAD, "events") == []
     other = HEAD[::-1]
     make_session(tmp_path / "ray", LATER, other)
@@ -314,6 +317,13 @@ def test_the_death_of_everything_leaves_a_node_that_the_next_collector_finishes(
     finals = {footer.facts.name.node_id: footer.facts.final for footer in archived.footers()}
     assert "a later one finished it" in finals[HEAD]
     eventually(lambda: archived.stream(other, "logs/raylet.out"))
+    ended = eventually(lambda: next((one for one in archived.catalog() if one.state == "ended"), None))
+    assert running.started_ms < ended.last_seen_ms <= dead_ms
+    assert ended == msgspec.structs.replace(
+        running, state="ended", reason=finals[HEAD], last_seen_ms=ended.last_seen_ms
+    )
+    assert (ended.session, ended.owner_name, ended.ray_version) == (SESSION, "nightly", "2.60.0")
+    eventually(lambda: {LATER: "running"}.items() <= {e.session: e.state for e in archived.catalog()}.items())
     assert second.alive()
 
 

@@ -1,5 +1,7 @@
 """The collector within one process: which node gets what, when nodes and sessions follow each other."""
 
+import dataclasses
+import threading
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,8 +9,13 @@ from typing import Any
 
 import pytest
 
+from archive.catalog import CatalogEntry, decode
+from archive.errors import TransientStoreError
+from archive.layout import CATALOG
+from archive.store.base import ObjectInfo
+from archive.store.local import LocalStore
 from archive.store.url import open_store
-from sidecar.collector import Collector
+from sidecar.collector import LEFT_OVER, Collector
 from sidecar.metrics import Metrics
 from sidecar.settings import CollectorSettings
 from sidecar.spool import Spool
@@ -32,6 +39,34 @@ def make_session(ray_dir: Path, session: str, *node_ids: str, head: bool = False
     latest.unlink(missing_ok=True)
     latest.symlink_to(folder)
     return folder / "logs"
+
+
+class Shown(LocalStore):
+    """Remembers every catalog entry that is put."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(Path(url.removeprefix("file://")))
+        self.shown: list[CatalogEntry] = []
+
+    def put(self, key: str, data: bytes) -> ObjectInfo:
+        if key.startswith(CATALOG):
+            self.shown.append(decode(data))
+        return super().put(key, data)
+
+
+class Hanging(LocalStore):
+    """Once it hangs, no put returns before it is freed, and then it fails."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(Path(url.removeprefix("file://")))
+        self.hangs = threading.Event()
+        self.freed = threading.Event()
+
+    def put(self, key: str, data: bytes) -> ObjectInfo:
+        if self.hangs.is_set():
+            self.freed.wait()
+            raise TransientStoreError("it hung", effect_unknown=True)
+        return super().put(key, data)
 
 
 @pytest.fixture
@@ -247,6 +282,128 @@ def test_a_workers_entry_does_not_touch_the_heads(
     collector.turn()
     assert collector.end("over")
     assert [(entry.role, entry.state) for entry in archived.catalog()] == [("worker", "ended")]
+
+
+def dead(settings: CollectorSettings, folder: Path) -> None:
+    """One turn of a collector, of which nothing but its spool is left: its threads never began."""
+    with Spool(folder, 64 << 20) as spool:
+        Collector(settings, spool, open_store(settings.store), Metrics(), {}.__setitem__).turn()
+
+
+def told_to_end(settings: CollectorSettings, folder: Path) -> None:
+    """One turn and the end of a collector whose store hangs."""
+    store = Hanging(settings.store)
+    store.hangs.set()
+    with Spool(folder, 64 << 20) as spool:
+        hurried = dataclasses.replace(settings, end_seconds=0.2)
+        first = Collector(hurried, spool, store, Metrics(), {}.__setitem__)
+        first.turn()
+        assert not first.end("told to end")
+    store.freed.set()
+
+
+def test_of_left_over_nodes_the_last_one_of_another_session_lists_it_as_ended(
+    settings: CollectorSettings, archived: Any, tmp_path: Path, eventually: Eventually
+) -> None:
+    for node_id in (FIRST, SECOND):
+        logs = make_session(tmp_path, SESSION, node_id)
+        (logs / "raylet.out").write_text(f"{node_id}\n")
+        dead(dataclasses.replace(settings, owner_name="nightly"), tmp_path / "spool")
+        (logs.parent / f"metrics_agent_port_{node_id}").unlink()
+    make_session(tmp_path, LATER, FIRST)
+    with Spool(tmp_path / "spool", 64 << 20) as spool:
+        later = Collector(settings, spool, open_store(settings.store), Metrics(), {}.__setitem__)
+        later.start()
+        later.turn()
+        eventually(lambda: len(archived.catalog()) == 2)
+        entries = {entry.session: entry for entry in archived.catalog()}
+        assert (entries[LATER].state, entries[LATER].node_id) == ("running", FIRST)
+        ended = entries[SESSION]
+        assert (ended.state, ended.reason, ended.role) == ("ended", LEFT_OVER, "worker")
+        assert (ended.node_id, ended.owner_name) == (SECOND, "nightly")
+        assert later.end("over")
+
+
+def test_a_left_over_node_never_ends_the_session_that_lives(
+    settings: CollectorSettings, archived: Any, tmp_path: Path
+) -> None:
+    make_session(tmp_path, SESSION, FIRST)
+    dead(settings, tmp_path / "spool")
+    make_session(tmp_path, SESSION, FIRST, SECOND)
+    store = Shown(archived.url)
+    with Spool(tmp_path / "spool", 64 << 20) as spool:
+        later = Collector(settings, spool, store, Metrics(), {}.__setitem__)
+        later.start()
+        later.turn()
+        assert later.end("over")
+    assert {footer.facts.final for footer in archived.footers()} == {LEFT_OVER, "over"}
+    assert LEFT_OVER not in {entry.reason for entry in store.shown}
+
+
+def test_a_node_that_was_told_to_end_keeps_the_reason_until_a_later_collector_stores_it(
+    settings: CollectorSettings, archived: Any, tmp_path: Path
+) -> None:
+    make_session(tmp_path, SESSION, FIRST)
+    told_to_end(settings, tmp_path / "spool")
+    make_session(tmp_path, LATER, SECOND)
+    with Spool(tmp_path / "spool", 64 << 20) as spool:
+        later = Collector(settings, spool, open_store(settings.store), Metrics(), {}.__setitem__)
+        later.start()
+        later.turn()
+        assert later.end("over")
+    finals = {footer.facts.name.node_id: footer.facts.final for footer in archived.footers()}
+    assert finals == {FIRST: "told to end", SECOND: "over"}
+    assert {entry.session: entry.reason for entry in archived.catalog()} == {
+        SESSION: "told to end",
+        LATER: "over",
+    }
+
+
+def test_a_node_that_lives_on_after_its_collector_was_told_to_end_has_not_ended(
+    settings: CollectorSettings, archived: Any, tmp_path: Path
+) -> None:
+    make_session(tmp_path, SESSION, FIRST)
+    told_to_end(settings, tmp_path / "spool")
+    dead(settings, tmp_path / "spool")
+    make_session(tmp_path, LATER, SECOND)
+    with Spool(tmp_path / "spool", 64 << 20) as spool:
+        later = Collector(settings, spool, open_store(settings.store), Metrics(), {}.__setitem__)
+        later.start()
+        later.turn()
+        assert later.end("over")
+    assert {entry.session: entry.reason for entry in archived.catalog()} == {
+        SESSION: LEFT_OVER,
+        LATER: "over",
+    }
+
+
+@pytest.mark.parametrize("hangs_at_first", [True, False])
+def test_a_store_that_hangs_does_not_hold_up_the_end_and_costs_nothing(
+    settings: CollectorSettings, archived: Any, tmp_path: Path, eventually: Eventually, hangs_at_first: bool
+) -> None:
+    make_session(tmp_path, SESSION, FIRST)
+    store = Hanging(archived.url)
+    if hangs_at_first:
+        store.hangs.set()
+    with Spool(tmp_path / "spool", 64 << 20) as spool:
+        stuck = Collector(
+            dataclasses.replace(settings, end_seconds=0.5), spool, store, Metrics(), {}.__setitem__
+        )
+        stuck.start()
+        stuck.turn()
+        stuck.sink().append("events", b'{"eventId":"a"}\n')
+        if not hangs_at_first:
+            eventually(lambda: archived.rows(FIRST, "events"))
+        store.hangs.set()
+        stuck.sink().append("events", b'{"eventId":"b"}\n')
+        assert not stuck.end("over")
+    with Spool(tmp_path / "spool", 64 << 20) as spool:
+        later = Collector(settings, spool, open_store(settings.store), Metrics(), {}.__setitem__)
+        later.start()
+        later.turn()
+        assert later.end("over")
+    store.freed.set()
+    assert archived.rows(FIRST, "events") == [{"eventId": "a"}, {"eventId": "b"}]
 
 
 def test_a_broken_turn_is_told_and_the_next_one_tries_again(

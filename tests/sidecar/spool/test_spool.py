@@ -436,6 +436,33 @@ def test_nodes_of_earlier_lives_are_left_over_and_the_current_one_is_not(folder:
         assert spool.left_over() == []
 
 
+def test_a_left_over_node_that_can_not_be_opened_keeps_no_other_waiting(folder: Path) -> None:
+    with Spool(folder, BUDGET) as spool:
+        for node_id in ("aa" * 28, "bb" * 28):
+            spool.node(SESSION, node_id).append("events", b"x\n")
+    [checkpoint] = folder.rglob(f"{'aa' * 28}/*/checkpoint")
+    kept_aside = checkpoint.rename(checkpoint.with_name("kept"))
+    checkpoint.mkdir()
+    with Spool(folder, BUDGET) as spool:
+        assert [node.node_id for node in spool.left_over()] == ["bb" * 28]
+    checkpoint.rmdir()
+    kept_aside.rename(checkpoint)
+    with Spool(folder, BUDGET) as spool:
+        assert [kept(node) for node in spool.left_over()] == [{"events": b"x\n"}] * 2
+
+
+def test_what_is_left_over_tells_when_it_was_written_last(folder: Path) -> None:
+    moments = iter(range(100, 1000, 100))
+    with Spool(folder, BUDGET, wall=lambda: next(moments)) as spool:
+        node = spool.node(SESSION, NODE)
+        node.append("events", b"x\n")
+        node.mark("events", "gap")
+        began_ms, last_ms = node.origin.started_ms, node.reads(node.stored).reads[-1].record.time_ms
+    with Spool(folder, BUDGET) as spool:
+        [node] = spool.left_over()
+        assert node.newest_ms == last_ms > began_ms
+
+
 def test_a_removed_node_begins_a_new_origin(folder: Path) -> None:
     with Spool(folder, BUDGET) as spool:
         node = spool.node(SESSION, NODE)
