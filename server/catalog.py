@@ -44,13 +44,17 @@ class Catalog:
             raise self._trouble
         return known
 
+    def known(self, key: SessionKey) -> Session | None:
+        """A session as the last refresh found it; None if no catalog entry tells of it."""
+        known = self._index.snapshot
+        return known.by_key.get(key) if known is not None else None
+
     async def require(self, key: SessionKey) -> None:
         """Return if the archive holds the session; known ones are found even while the store is away.
 
         Raises: SessionUnknown, StoreError.
         """
-        known = self._index.snapshot
-        if known is not None and key in known.by_key:
+        if self.known(key) is not None:
             return
         if key in (await self.snapshot()).by_key:
             return

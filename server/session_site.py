@@ -24,7 +24,7 @@ from server.pages.words import utc
 from server.parts import Parts
 from server.ray import routes as ray_routes
 from server.responses import asset_response, page_response, wants_page
-from server.sessions import State
+from server.sessions import END_MISSING, Session, State
 from server.view.errors import ViewPending
 from server.view.view import View
 
@@ -84,7 +84,7 @@ class SessionSite:
         if self._frontend is None:
             page = message_page("Ray's dashboard is not here yet", self._frontend_trouble, SESSION_ROOT)
             return page_response(page, 503)
-        html = self._frontend.index(bar_head(), bar_html(_bar(view)))
+        html = self._frontend.index(bar_head(), bar_html(_bar(view, self._catalog.known(session.key))))
         return HTMLResponse(html, headers={"Cache-Control": "no-store"})
 
     async def _page_asset(self, request: Request) -> Response:
@@ -110,7 +110,8 @@ def _redirect_to(key: SessionKey, scope: Scope) -> Response:
     return RedirectResponse(f"{'../' * below.count('/')}{key.session}{below or '/'}{query}", 302)
 
 
-def _bar(view: View) -> Bar:
+def _bar(view: View, told: Session | None) -> Bar:
+    """`told`: what the catalog says of the session; None where there are segments only."""
     facts = view.facts
     state = State(facts.state)
     at = f"{utc(facts.ended_ms)} UTC" if facts.ended_ms is not None else "at an unknown time"
@@ -119,4 +120,5 @@ def _bar(view: View) -> Bar:
         State.ENDED: f"{at} ({facts.reason})" if facts.reason else at,
         State.LOST: f"last heard of {at}",
     }[state]
-    return Bar(view.key, state, when, view.gaps)
+    missing = told.missing(state) if told else (END_MISSING,) * (state is State.LOST)
+    return Bar(view.key, state, when, (*missing, *view.gaps))

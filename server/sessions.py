@@ -21,6 +21,8 @@ from server.catalog_index import Row
 _READERS: Final = 16
 _READ_ALONE: Final = 2
 _WORTH_AN_INDEX: Final = 500
+END_MISSING: Final = "Its end, and up to 10 s before it"
+"""What is missing of every lost session."""
 
 
 class State(StrEnum):
@@ -70,7 +72,7 @@ class Session:
         if not self.has_head:
             sentences.append("No collector on the head node")
         if state is State.LOST:
-            sentences.append("Its end, and up to 10 s before it")
+            sentences.append(END_MISSING)
         return tuple(sentences)
 
 
@@ -101,10 +103,10 @@ def merge(entries: Sequence[Entry]) -> Session:
     told = [entry.told for entry in entries if entry.told is not None]
     leading = told[0] if told else None
     key = entries[0].name.session
-    ended = leading is not None and leading.state == "ended"
     # The head's word counts where there is one: workers come and go while the session lives.
     voices = [entry for entry in entries if entry.name.role is Role.HEAD] or list(entries)
     seen_ms = max(int(entry.info.modified * 1000) for entry in voices)
+    ended = leading is not None and leading.role is Role.HEAD and leading.state == "ended"
     if ended and leading is not None and leading.last_seen_ms:
         seen_ms = leading.last_seen_ms
 
@@ -115,7 +117,7 @@ def merge(entries: Sequence[Entry]) -> Session:
         key=key,
         order=entries[0].info.key.removeprefix(CATALOG).rpartition("~")[0],
         ended=ended,
-        reason=leading.reason if leading else "",
+        reason=leading.reason if ended and leading is not None else "",
         started_ms=(leading.started_ms if leading else 0) or key.started_ms,
         seen_ms=seen_ms,
         ray_version=first("ray_version"),

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from archive.layout import SessionKey
 from server.logs.search import Found
 from server.pages.listing import Page, Question
-from server.pages.words import ago, duration, size, thousands, utc
+from server.pages.words import ago, duration, roughly, size, thousands, utc
 from server.sessions import Session, Snapshot, State
 
 _TEMPLATES = Environment(
@@ -69,7 +69,8 @@ def session_json(session: Session, now_ms: int, lost_after_ms: int) -> dict[str,
         "state": str(state),
         "reason": session.reason or None,
         "started_ms": session.started_ms,
-        "ended_ms": None if state is State.RUNNING else session.seen_ms,
+        "ended_ms": session.seen_ms if state is State.ENDED else None,
+        "seen_ms": session.seen_ms,
         "duration_ms": session.duration_ms(now_ms, lost_after_ms),
         "ray_version": session.ray_version or None,
         "python_version": session.python_version or None,
@@ -117,7 +118,7 @@ def _row(session: Session, now_ms: int, lost_after_ms: int) -> dict[str, object]
         "ago": ago(session.started_ms, now_ms),
         "state": str(state),
         "state_text": _state_text(session, state, now_ms),
-        "duration": duration(session.duration_ms(now_ms, lost_after_ms)),
+        "duration": _duration(session, state, now_ms, lost_after_ms),
         "ray_version": session.ray_version,
         "owner_kind": session.owner_kind,
         "owner_name": session.owner_name,
@@ -126,11 +127,15 @@ def _row(session: Session, now_ms: int, lost_after_ms: int) -> dict[str, object]
 
 
 def _state_text(session: Session, state: State, now_ms: int) -> str:
-    if state is State.RUNNING:
-        return f"heard of {ago(session.seen_ms, now_ms)}"
-    if state is State.LOST:
-        return f"silent for {duration(now_ms - session.seen_ms)}"
-    return session.reason or f"at {utc(session.seen_ms)}"
+    if state is State.ENDED:
+        return session.reason or f"at {utc(session.seen_ms)}"
+    return f"last heard of {ago(session.seen_ms, now_ms)}"
+
+
+def _duration(session: Session, state: State, now_ms: int, lost_after_ms: int) -> str:
+    """How long the session took; roughly where it was lost, for its segments may tell of a later moment."""
+    took_ms = session.duration_ms(now_ms, lost_after_ms)
+    return f"about {roughly(took_ms)}" if state is State.LOST and took_ms is not None else duration(took_ms)
 
 
 def empty_page(store: str) -> str:

@@ -34,11 +34,13 @@ def ago(ms: int | None, now_ms: int) -> str:
     """How long ago, in the largest unit only: "3 h ago"."""
     if ms is None:
         return ""
-    seconds = max(0, (now_ms - ms) // 1000)
-    for unit, size in _STEPS:
-        if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return "just now"
+    return f"{roughly(now_ms - ms)} ago" if now_ms - ms >= 1000 else "just now"
+
+
+def roughly(ms: int | None) -> str:
+    """A length of time in its largest unit only: "4 min"; "unknown" if it is."""
+    whole = duration(ms)
+    return " ".join(whole.split()[:2])
 
 
 def size(count: int) -> str:

@@ -48,7 +48,8 @@ def session_facts(
     """
     entries = [sighting.entry for sighting in found if sighting.entry is not None]
     head = next((sighting for sighting in found if sighting.role is Role.HEAD), None)
-    heartbeat = max((sighting.modified for sighting in found), default=0.0)
+    voices = [head] if head is not None else found  # workers come and go while the session lives
+    heartbeat = max((sighting.modified for sighting in voices), default=0.0)
     seen_ms = max([entry.last_seen_ms for entry in entries] + [last_seen_ms or 0]) or None
     state: Literal["running", "ended", "lost"]
     ended_ms: int | None = None

@@ -1,6 +1,7 @@
 """The server over HTTP: the list, sessions and their dashboards, slow and broken archives."""
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from urllib.parse import urljoin
 import pytest
 
 from archive.catalog import CatalogEntry, encode
-from archive.layout import Role, SessionKey
+from archive.layout import Origin, Role, SegmentName, SessionKey
 from archive.store.base import ObjectInfo
 from archive.store.local import LocalStore
 
@@ -307,7 +308,7 @@ def test_a_segment_cut_short_hides_nothing_but_itself_and_is_told(
         if page.status == 200:
             break
         page = server.get(RECORDED, accept=BROWSER)
-    assert "missing</summary>" in page.text
+    assert "<b>Missing:</b>" in page.text
     assert "cut short" in page.text
     tasks = server.get(f"{RECORDED}api/v0/tasks?limit=10000")
     assert tasks.status == 200
@@ -318,6 +319,30 @@ def test_a_segment_cut_short_hides_nothing_but_itself_and_is_told(
         ).status
         == 200
     )
+
+
+def test_the_bar_of_a_lost_session_says_that_its_end_is_missing_and_what_else_is(
+    serve: Serve, store_segment: Callable[..., None], tmp_path: Path
+) -> None:
+    root = tmp_path / "store"
+    root.mkdir()
+    store = LocalStore(root)
+    key = put_session(store, "trainer", "session_2026-11-23_02-43-27_490622_1")
+    for entry in (root / "v1/catalog").iterdir():
+        os.utime(entry, (1_795_000_000, 1_795_000_000))
+    segment = SegmentName(key, "ab" * 28, Origin(1_795_402_103_000, "0123abcd"), 1)
+    store_segment(store, segment, [], closed=False, final=None, losses={"logs.cut": 5})
+    server = serve(store)
+    page = server.get(f"/clusters/{key.path}/", accept=BROWSER)
+    for _ in range(300):
+        if page.status == 200:
+            break
+        page = server.get(f"/clusters/{key.path}/", accept=BROWSER)
+    bar = page.text.partition("</header>")[0]
+    assert "its end, and up to 10 s before it <b>and 1 more</b></summary>" in bar
+    assert "<li>Its end, and up to 10 s before it</li><li>bytes of logs cut off" in bar
+    assert "last heard of" in bar
+    assert "last heard of" in server.get("/", accept=BROWSER).text
 
 
 def test_without_a_front_end_apis_answer_and_the_page_says_what_to_do(

@@ -100,6 +100,12 @@ def test_a_busy_workers_entry_does_not_keep_a_silent_head_alive(store: CountingS
     assert snapshot.sessions[0].state(snapshot.clock_ms, LOST_AFTER_MS) is State.LOST
 
 
+def test_a_worker_that_ended_does_not_end_the_session(store: CountingStore) -> None:
+    put(store, entry(Role.WORKER, state="ended", reason="scaled down"))
+    (session,) = SessionIndex(store).refresh().sessions
+    assert (session.ended, session.reason) == (False, "")
+
+
 def test_a_session_known_by_its_workers_only_says_so(store: CountingStore) -> None:
     put(store, entry(Role.WORKER))
     assert SessionIndex(store).refresh().sessions[0].missing(State.RUNNING) == (

@@ -26,6 +26,11 @@ def test_a_session_that_says_running_but_is_silent_is_lost_and_ended_when_it_was
     assert (facts.state, facts.ended_ms) == ("lost", 1795401810_000)
 
 
+def test_a_busy_workers_entry_does_not_keep_a_silent_head_alive() -> None:
+    found = [sighting(Role.HEAD, modified=NOW - 181), sighting(Role.WORKER)]
+    assert session_facts(KEY, found, NOW, None, 180).state == "lost"
+
+
 def test_an_ended_session_has_the_heads_reason_and_end() -> None:
     found = [
         sighting(Role.HEAD, state="ended", reason="SIGTERM", last_seen_ms=1795401800_000),
