@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 
-.PHONY: help demo test check bench lock
+.PHONY: help demo test check bench docs lock
 help:
 	@echo "make demo    a real Ray cluster works, is killed, and its dashboard opens again (ARGS=--help for options)"
 	@echo "make test    all tests (ARGS=tests/archive for some)"
 	@echo "make check   lint, format, types, import contracts, lock files"
 	@echo "make bench   the benchmarks, each figure beside its goal (ARGS=opening for one)"
+	@echo "make docs    docs/settings.md anew from the tables of settings"
 	@echo "make lock    the lock files anew from pyproject.toml"
 
 demo: $(VENV)/.installed-demo
@@ -27,6 +28,9 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@$(RUN) -m bench $(ARGS)
+
+docs: $(VENV)/.installed-dev
+	@$(RUN) -m historyserver settings >docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 
 LOCK = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-header pyproject.toml

@@ -11,6 +11,7 @@ commands:
   collect   keep what the Ray node on this machine does (beside every Ray node)
   serve     open kept sessions in Ray's own dashboard
   frontend  fetch Ray's dashboard beforehand, for images and machines without a network
+  settings  print all settings of collect and serve, as a page
   demo      see it: a real Ray cluster is killed, and its dashboard opens again
 
 historyserver <command> --help lists the options.
@@ -31,6 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from server.frontend.main import main as frontend  # noqa: PLC0415 - heavy
 
             return frontend(rest)
+        case "settings":
+            from historyserver.settings import page  # noqa: PLC0415 - needs what the other commands don't
+
+            sys.stdout.write(page())
+            return 0
         case "demo":
             from historyserver.demo import main as demo  # noqa: PLC0415 - heavy
 

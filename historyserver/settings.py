@@ -1,0 +1,37 @@
+"""`historyserver settings`: all settings as a page, written from the tables that the commands read."""
+
+from typing import Final
+
+from archive.settings import PREFIX, markdown
+from server.settings import ServerSettings
+from sidecar.settings import CollectorSettings
+
+_HEAD: Final = f"""\
+# Settings
+
+<!-- Written by `make docs` from sidecar/settings.py and server/settings.py: change those, not this. -->
+
+Each setting is a flag of its command, or a variable in its environment: `--flush-seconds 5` or
+`{PREFIX}FLUSH_SECONDS=5`. The flag wins, and an empty variable counts as not set. Sizes are bytes, or
+have a unit: `512MiB`, `4GiB`. A list has commas between its parts; its flag may also be given more than once.
+"""
+
+_COLLECT: Final = """
+## historyserver collect
+
+Beside every Ray node. A value that can't be used never ends it: the default takes its place, and the log and
+`/healthz` say so. Without a usable store, namespace or cluster nothing is kept until they are set right.
+
+"""
+
+_SERVE: Final = """
+## historyserver serve
+
+One that can't be used is refused at the start, with a sentence for each.
+
+"""
+
+
+def page() -> str:
+    """docs/settings.md."""
+    return "".join((_HEAD, _COLLECT, markdown(CollectorSettings), _SERVE, markdown(ServerSettings)))
