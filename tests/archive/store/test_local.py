@@ -1,6 +1,8 @@
 import errno
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,8 @@ from archive.errors import (
 )
 from archive.store import open_store
 from archive.store.local import LocalStore
+
+NOBODY = 65534
 
 
 def test_an_object_is_read_back_whole_and_in_ranges(store: LocalStore) -> None:
@@ -145,11 +149,29 @@ def test_a_full_or_failing_disk_is_worth_another_try_and_changes_nothing(
     assert list((tmp_path / "store" / ".incoming").iterdir()) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_write_permission_is_a_refusal(store: LocalStore, tmp_path: Path) -> None:
-    (tmp_path / "store").chmod(stat.S_IRUSR | stat.S_IXUSR)
-    with pytest.raises(StoreRefused, match="right"):
-        store.put("a", b"")
+@pytest.fixture
+def as_nobody() -> Iterator[Path]:
+    """A folder of one's own, outside of root's; root may write everywhere, so it is given up meanwhile."""
+    root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as name:
+        if root:
+            os.chown(name, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+def test_a_folder_without_write_permission_is_a_refusal(as_nobody: Path) -> None:
+    store = LocalStore(as_nobody)
+    store.put("a", b"old")
+    (as_nobody / ".incoming").rmdir()
+    as_nobody.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    with pytest.raises(StoreRefused, match="give this process the right"):
+        store.put("a", b"new")
+    assert store.get("a").data == b"old"
 
 
 def test_a_read_only_file_system_is_a_refusal(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
