@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from archive.errors import ArchiveError, FormatError, SuffixTooShort, TransientStoreError
+from archive.errors import FormatError, ObjectChanged, ObjectMissing, SuffixTooShort, TransientStoreError
 from archive.layout import SegmentName
 from archive.segment import Facts, Footer, FrameEntry, footer_of, read_frame
 from archive.store.base import ObjectInfo, Store
@@ -114,7 +114,7 @@ class Fold:
             except TransientStoreError:
                 if attempt == 2:
                     raise
-            except ArchiveError:
+            except (ObjectMissing, ObjectChanged):
                 return None
         return None
 

@@ -10,6 +10,7 @@ from archive.layout import Origin, SegmentName, SessionKey, segments_prefix
 from archive.store.base import ObjectInfo
 from server.fold.lines import Fragment, joined, settled
 from server.fold.run import RunResult, SegmentRead, StreamKey
+from server.fold.times import plausible
 from server.view.manifest import Carried, Damage, Manifest, OriginState
 
 SMALLEST_RUN: Final = 1 << 20
@@ -125,7 +126,7 @@ def advanced(
         for one in segments:
             read = by_key.get(one.info.key)
             if read is None or read.gone:
-                continue
+                break  # what is behind is folded once more, which changes nothing
             damaged.pop(one.info.key, None)
             if read.damage:
                 damaged[one.info.key] = Damage(one.info.key, one.info.etag, read.damage)
@@ -139,13 +140,15 @@ def _after(state: OriginState, one: Listed, read: SegmentRead, last: int) -> Ori
     sequence = one.name.sequence
     closed = sequence < last or (facts is not None and facts.closed)
     losses, gaps, node = state.losses, set(state.gaps), state.node
-    final = state.final
+    written_ms, final = state.written_ms, state.final
     if facts is not None:
         losses = {
             name: max(facts.losses.get(name, 0), losses.get(name, 0)) for name in {*losses, *facts.losses}
         }
         gaps |= {(mark.stream, mark.offset) for mark in facts.marks if mark.kind == "gap"}
         node, final = dict(facts.node) or node, facts.final or final
+        if plausible(facts.written_ms * 1_000_000):
+            written_ms = max(facts.written_ms, written_ms)
     return OriginState(
         node_id=state.node_id,
         origin=state.origin,
@@ -154,7 +157,7 @@ def _after(state: OriginState, one: Listed, read: SegmentRead, last: int) -> Ori
         open_etag="" if closed else one.info.etag,
         closed_size=state.closed_size + (one.info.size if closed else 0),
         open_size=0 if closed else one.info.size,
-        stored_ms=max(state.stored_ms, int(one.info.modified * 1000)),
+        written_ms=written_ms,
         final=final,
         node=node,
         losses=losses,

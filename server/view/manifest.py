@@ -8,7 +8,8 @@ that of the object's content, so a name never has two contents, and servers that
 beside each other's; a manifest is put after the files that it names.
 
 Recovery: a manifest or file that is missing, damaged or of another format is ignored, and the session folded
-afresh. `<schema>` joins the versions of relations and parts; other versions' objects are never read.
+afresh; so is one that lacks a field or has another, since a field's default is no observation. `<schema>`
+joins the versions of relations and parts; other versions' objects are never read.
 """
 
 import hashlib
@@ -38,8 +39,8 @@ class FileRef(Struct, frozen=True):
 class OriginState(Struct, frozen=True, kw_only=True):
     """What of one node and origin is folded: all up to `closed`, and `open` as it was with that ETag.
 
-    `stored_ms`: when the newest of it was stored, Unix milliseconds by the store's clock. The rest is from
-    the newest footers.
+    The rest is from the newest footers. `written_ms`: when the newest was written, Unix milliseconds by the
+    collector's clock, as the times of events are: a copy of the archive has other times of storing.
     """
 
     node_id: str
@@ -49,7 +50,7 @@ class OriginState(Struct, frozen=True, kw_only=True):
     open_etag: str = ""
     closed_size: int = 0
     open_size: int = 0
-    stored_ms: int = 0
+    written_ms: int = 0
     final: str | None = None
     node: Mapping[str, str] = {}
     losses: Mapping[str, int] = {}
@@ -126,6 +127,10 @@ def decoded(data: bytes, name: str) -> Manifest:
         raise PartDamaged(f"the manifest {name} can't be read: {error}; it is ignored") from error
     if manifest.format != FORMAT:
         raise PartDamaged(f"the manifest {name} has format {manifest.format}, not {FORMAT}; it is ignored")
+    if encoded(manifest) != data:
+        raise PartDamaged(
+            f"the manifest {name} lacks fields or has others than this version's; it is ignored"
+        )
     return manifest
 
 

@@ -132,7 +132,7 @@ class Opening:
         return [one for listing in listings for one in listing.result()]
 
     def _facts(self, key: SessionKey, manifest: Manifest, found: Sequence[Sighting]) -> SessionFacts:
-        seen = max((origin.stored_ms for origin in manifest.origins), default=None)
+        seen = max((origin.written_ms for origin in manifest.origins), default=None)
         return session_facts(key, found, self._store.now(), seen, self._lost_after)
 
     def _folded(

@@ -110,11 +110,12 @@ def put_segment(
     closed: bool = True,
     final: str | None = "the end",
     losses: dict[str, int] | None = None,
+    written_ms: int = ASKED_AT * 1000,
 ) -> None:
     """Stores one segment, with the facts a collector would state."""
     role = "head" if name.node_id == HEAD else "worker"
     node = {"node_id": name.node_id, "role": role, "node_ip": "192.0.2.2", "hostname": "vm"}
-    facts = Facts(name, ASKED_AT * 1000, "test", node, losses or {}, (), closed, final)
+    facts = Facts(name, written_ms, "test", node, losses or {}, (), closed, final)
     store.put(name.key, build(facts, ranges))
 
 

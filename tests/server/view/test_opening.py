@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from archive.layout import Origin, SegmentName, SessionKey, views_prefix
 from archive.segment import Range
 from archive.store.local import LocalStore
 from server.view.errors import SessionUnknown
-from server.view.manifest import Manifest, decoded, encoded, manifest_key, manifests_prefix, prefix
+from server.view.manifest import Manifest, decoded, digest_of, encoded, manifest_key, manifests_prefix, prefix
 from server.view.view import View
 from server.view.views import Views
 
@@ -197,6 +198,44 @@ def test_a_view_of_another_version_is_ignored(
     store.put(f"{views_prefix(KEY, '999.9')}manifests/9999999999999999-x.json", b"{}")
     with opened(store, tmp_path / "cache") as view:
         assert count(view) == 228
+
+
+def test_a_lost_session_was_last_heard_of_at_the_same_time_whoever_asks(
+    store: LocalStore, put: Put, lines: list[bytes], tmp_path: Path
+) -> None:
+    early, late, absurd = 1795402100_000, 1795402124_000, 2**62
+    put(1, lines[0], written_ms=early, final=None)
+    with opened(store, tmp_path / "one") as while_it_runs:
+        assert while_it_runs.facts.ended_ms == early
+    put(2, lines[1], len(lines[0]), written_ms=late, final=None)
+    put(1, lines[2], node_id=OTHER, written_ms=absurd, final=None)
+    copy = LocalStore(tmp_path / "copy")
+    (tmp_path / "copy").mkdir()
+    for info in store.list("v1/segments/"):
+        copy.put(info.key, store.get(info.key).data)
+    for number, where in enumerate((store, store, copy)):
+        with opened(where, tmp_path / f"later{number}") as view:
+            assert (view.facts.state, view.facts.ended_ms) == ("lost", late)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda origin: origin.pop("written_ms"), lambda origin: origin.update(x=1)]
+)
+def test_a_manifest_that_lacks_a_field_or_has_one_more_is_folded_afresh(
+    store: LocalStore, put: Put, lines: list[bytes], tmp_path: Path, change: Callable[[Any], object]
+) -> None:
+    put(1, b"".join(lines))
+    with opened(store, tmp_path / "one") as view:
+        ended_ms = view.facts.ended_ms
+    (name,) = [key for key in stored(store) if "/manifests/" in key]
+    manifest = json.loads(store.get(name).data)
+    change(manifest["origins"][0])
+    other = json.dumps(manifest).encode()
+    store.delete([name])
+    store.put(f"{name.rpartition('-')[0]}-{digest_of(other)}.json", other)
+    with opened(store, tmp_path / "two") as view:
+        assert view.facts.ended_ms == ended_ms == 1795402103_000
+    assert name in stored(store)
 
 
 def test_two_servers_folding_the_same_session_collide_harmlessly(
