@@ -15,6 +15,7 @@ look.)
 | submitted job | driver finished and nothing newer known: STOPPED, result unknown | FAILED |
 | driver job | as Ray reports | FAILED |
 | placement group | as polled | REMOVED |
+| Serve's applications, deployments, proxies | as polled | UNHEALTHY (`serve.py`) |
 """
 
 from dataclasses import dataclass

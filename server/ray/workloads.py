@@ -1,4 +1,4 @@
-"""Serve, Data and Train: what the libraries told while they lived."""
+"""Ray Data and Ray Train: what the libraries told while they lived."""
 
 from typing import Any, Final
 
@@ -8,20 +8,6 @@ from server.ray.answers import Answer, plain
 from server.ray.errors import NotRecorded
 from server.ray.polls import parsed, polled
 from server.view.view import View
-
-NO_SERVE: Final[dict[str, Any]] = {
-    "controller_info": {},
-    "proxies": {},
-    "applications": {},
-    "target_capacity": None,
-}
-"""Ray's answer where Serve never ran."""
-
-
-def serve(view: View, _request: Request) -> Answer:
-    """`api/serve/applications/`: as last polled."""
-    known = polled(view, "api/serve/applications/")
-    return plain(known if isinstance(known, dict) else NO_SERVE)
 
 
 def datasets(view: View, request: Request) -> Answer:
