@@ -16,8 +16,9 @@ from archive.layout import CatalogName, Role, SessionKey
 
 FORMAT: Final = 1
 
-# Up to the year 9999: what every calendar can show.
-Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
+LATEST_MS: Final = 253_402_300_799_999
+"""The end of the year 9999: what every calendar can show."""
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=LATEST_MS)]
 
 
 class CatalogEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

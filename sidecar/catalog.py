@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from archive.catalog import CatalogEntry, encode
+from archive.catalog import LATEST_MS, CatalogEntry, encode
 from archive.errors import ArchiveError
 from archive.layout import CatalogName, Role, SessionKey
 from archive.store.base import Store
@@ -81,11 +81,15 @@ def entries_of_ended(nodes: Iterable[tuple[NodeSpool, str]]) -> list[CatalogEntr
 
 
 def _started_ms(named_ms: int | None) -> int:
-    """Ray names a session by the wall clock of its place, which is ours; 0 where the name tells nothing."""
+    """Ray names a session by the wall clock of its place, which is ours; 0 where that is no real time."""
     if named_ms is None:
         return 0
-    wall = datetime.fromtimestamp(named_ms / 1000, UTC).replace(tzinfo=None)
-    return int(wall.astimezone().timestamp() * 1000)
+    try:
+        wall = datetime.fromtimestamp(named_ms / 1000, UTC).replace(tzinfo=None)
+        started_ms = int(wall.astimezone().timestamp() * 1000)
+    except (ValueError, OverflowError, OSError):
+        return 0
+    return started_ms if 0 <= started_ms <= LATEST_MS else 0
 
 
 class Catalog:

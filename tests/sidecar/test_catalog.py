@@ -1,11 +1,12 @@
 """The thread that puts catalog entries."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from archive.catalog import CatalogEntry
+from archive.catalog import CatalogEntry, decode, encode
 from archive.layout import Role, SessionKey
 from archive.store.url import open_store
 from sidecar.catalog import Catalog, entry_of
@@ -34,6 +35,19 @@ def catalog(archived: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Catalog]
     running.start()
     yield running
     assert running.finish(10.0)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "XXX+11", "XXX-14"])
+@pytest.mark.parametrize("moment", ["0001-01-01_00-00-00", "1970-01-01_00-00-00", "9999-12-31_23-59-59"])
+def test_a_session_named_after_an_absurd_time_is_listed_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, zone: str, moment: str
+) -> None:
+    with monkeypatch.context() as place:
+        place.setenv("TZ", zone)
+        time.tzset()
+        written = entry_of(SessionKey("ns", "c", f"session_{moment}_999999_1"), HEAD)
+    time.tzset()
+    assert decode(encode(written)) == written
 
 
 def entry(archived: Any, key: SessionKey) -> CatalogEntry | None:

@@ -243,6 +243,22 @@ def test_an_unusable_spool_ends_nothing_and_is_used_once_it_can_be(
     eventually(lambda: [row["eventId"] for row in archived.rows(HEAD, "events")] == ["id-2"])
 
 
+def test_a_second_collector_for_a_node_says_so_and_takes_over_when_the_first_is_gone(
+    collect: Callable[..., Collect], archived: Any, tmp_path: Path, eventually: Eventually
+) -> None:
+    make_session(tmp_path / "ray", SESSION, HEAD)
+    first = collect()
+    eventually(lambda: archived.stream(HEAD, "logs/raylet.out"))
+    second = collect()
+    eventually(lambda: "another collector uses the spool" in (second.get("/healthz") or (0, ""))[1])
+    first.kill()
+    eventually(lambda: (second.get("/healthz") or (0, ""))[0] == 200)
+    assert second.post(event(1)) == 200
+    assert second.end() == 0
+    assert [row["eventId"] for row in archived.rows(HEAD, "events")] == ["id-1"]
+    assert len({footer.facts.name.origin for footer in archived.footers()}) == 1
+
+
 def test_a_store_that_comes_back_gets_everything(
     collect: Callable[..., Collect], archived: Any, tmp_path: Path, eventually: Eventually
 ) -> None:

@@ -5,6 +5,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from prometheus_client import parser
 
 from sidecar.health import Health, HealthServer
 from sidecar.metrics import Metrics
@@ -56,7 +57,6 @@ def test_what_was_counted_is_scraped(address: str, metrics: Metrics) -> None:
 
 
 def test_prometheus_understands_it(metrics: Metrics) -> None:
-    parser = pytest.importorskip("prometheus_client.parser")
     metrics.events.add(1, "events")
     families = {family.name: family for family in parser.text_string_to_metric_families(metrics.text())}
     (sample,) = families["historyserver_collector_events"].samples

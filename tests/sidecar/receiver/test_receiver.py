@@ -126,6 +126,25 @@ def test_an_undecodable_body_is_quarantined_counted_and_thanked_for(
     assert metrics.quarantined.get("body.undecodable") == 1
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'{"eventId": "a", "eventType": "OF_NEXT_YEAR", "ofNextYear": {"x": [1, null]}, "nodeId": "AA=="}',
+        b'{"eventType": "TASK_LIFECYCLE_EVENT", "taskLifecycleEvent": {"stateTransitions": []}}',
+        b'{"eventId": "", "eventType": 7, "sessionName": "../../etc", "nodeId": null}',
+        b'{"eventId": "a", "timestamp": "9999-99-99T99:99:99Z", "driverJobLifecycleEvent": {"at": 1e400}}',
+        b"{}",
+    ],
+    ids=["unknown type", "missing ids", "wrong ids", "absurd times", "nothing at all"],
+)
+def test_an_event_of_unknown_type_without_ids_or_of_absurd_times_passes_through_as_it_is(
+    client: Client, node: NodeSpool, event: bytes
+) -> None:
+    assert client.post(b"[%s, %s]" % (event, EVENT)) == 200
+    assert lines(node, "events") == [event, EVENT]
+    assert node.losses == {}
+
+
 def test_what_is_no_object_in_an_array_is_quarantined_and_the_rest_is_kept(
     client: Client, node: NodeSpool
 ) -> None:
