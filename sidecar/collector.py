@@ -96,6 +96,7 @@ class Collector:
         return end(self._life, self._flushing, self._catalog, reason, seconds)
 
     def _turn(self, seen: Look, *, last: bool) -> None:
+        self._flushing.watch()
         now = time.monotonic() + (STAND_IN_AFTER if last else 0.0)
         sighting = self._watch.see(seen, now, self._told_by_events(seen))
         if sighting is not None:

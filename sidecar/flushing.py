@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 FINISH_SECONDS: Final = 30.0
 """How long one try to finish an ended node may take before the next ended one has its turn."""
 PAUSE_SECONDS: Final = 5.0
+HANGS_AFTER: Final = 30.0
+"""Seconds without an answer after which the store counts as hanging."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,16 @@ class Flushing:
         with self._lock:
             self._ended += [Ended(self._flusher(node), reason) for node, reason in nodes]
         self._work.set()
+
+    def watch(self) -> None:
+        """Tells of a store that hangs, since whoever waits for it can't: call it now and then."""
+        with self._lock:
+            hangs = self._live is not None and self._live.waiting_seconds() >= HANGS_AFTER
+        if hangs:
+            self._tell(
+                f"no answer to a put for {HANGS_AFTER:g} s: the store hangs, or the way to it; see whether "
+                "others reach it. What comes meanwhile waits in the spool"
+            )
 
     def finish(self, reason: str, deadline: float) -> bool:
         """Finishes the living node, then the ended ones, and stops; gives up at `deadline` (monotonic).

@@ -36,35 +36,18 @@ class Health:
         return tuple(f"{part}: {problem}" for part, problems in told for problem in problems)
 
 
-class HealthServer:
-    """Serves metrics and health on `listen` from `start` to `stop`."""
+class HealthServer(Listener):
+    """Serves metrics and health."""
 
     def __init__(self, listen: tuple[str, int], metrics: Metrics, health: Health) -> None:
+        super().__init__(listen, "health", self._told)
         self._metrics = metrics
         self._health = health
-        self._listener = Listener(listen, self._serve, "health", self._told)
-
-    def start(self) -> None:
-        """Begins to listen; returns at once."""
-        self._listener.start()
-
-    def wait_until_listening(self, seconds: float) -> bool:
-        """Whether it listens, at the latest after so many seconds."""
-        return self._listener.wait_until_listening(seconds)
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Where it listens."""
-        return self._listener.address
-
-    def stop(self) -> None:
-        """Stops answering."""
-        self._listener.stop()
 
     def _told(self, problem: str) -> None:
         self._health.tell("health", [problem] if problem else [])
 
-    def _serve(self, connection: Connection) -> None:
+    def serve(self, connection: Connection) -> None:
         try:
             while head := http.read_head(connection.reader):
                 for _ in http.pieces(connection.reader, head):

@@ -70,6 +70,7 @@ class Flusher:
         self._told: tuple[dict[str, int], dict[str, str]] = ({}, {})
         self._target = spool.stored
         self._sequence: int | None = None
+        self._asked: float | None = None
 
     def begin_end(self) -> None:
         """The node's end has begun: flush every second from now on."""
@@ -113,6 +114,11 @@ class Flusher:
         except SpoolError:
             return 0.0
         return 0.0 if oldest is None else max(0.0, self._clock.wall() - oldest / 1000)
+
+    def waiting_seconds(self) -> float:
+        """For how long the store has not answered a put; 0 if it owes no answer."""
+        asked = self._asked
+        return 0.0 if asked is None else self._clock.monotonic() - asked
 
     def _has_news(self) -> bool:
         return self._spool.written > self._confirmed or self._told != (self._spool.losses, self._spool.facts)
@@ -227,11 +233,13 @@ class Flusher:
                 final=final,
             )
             data = assemble(facts, frames)
-            started = self._clock.monotonic()
+            self._asked = started = self._clock.monotonic()
             self._store.put(name.key, data)
         except (StoreError, SpoolError) as error:
             self._fail(error, number_ended=isinstance(error, TransientStoreError) and error.effect_unknown)
             return False
+        finally:
+            self._asked = None
         self.last_put_seconds = self._clock.monotonic() - started
         self.last_error = ""
         self.puts += 1

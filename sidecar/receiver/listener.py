@@ -8,6 +8,7 @@ import contextlib
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BufferedReader
@@ -45,22 +46,12 @@ class Connection:
             self.socket.shutdown(socket.SHUT_RD)
 
 
-class Listener:
+class Listener(ABC):
     """Serves connections on `address` (host, port) from `start` to `stop`."""
 
-    def __init__(
-        self,
-        address: tuple[str, int],
-        serve: Callable[[Connection], None],
-        name: str,
-        problem: Callable[[str], None],
-    ) -> None:
-        """`serve` runs in the connection's thread and may raise OSError.
-
-        `problem` is told why it can't listen, and the empty text once it can.
-        """
+    def __init__(self, address: tuple[str, int], name: str, problem: Callable[[str], None]) -> None:
+        """`problem` is told why it can't listen, and the empty text once it can."""
         self._wanted = address
-        self._serve = serve
         self._name = name
         self._problem = problem
         self._stopping = threading.Event()
@@ -70,8 +61,12 @@ class Listener:
         self._connections: dict[Connection, threading.Thread] = {}
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
+    @abstractmethod
+    def serve(self, connection: Connection) -> None:
+        """One connection, to its end, in a thread of its own. May raise OSError."""
+
     def start(self) -> None:
-        """Begins to listen; returns at once."""
+        """Begins to listen; returns at once, and goes on trying where the address is taken."""
         self._thread.start()
 
     def wait_until_listening(self, seconds: float) -> bool:
@@ -153,7 +148,7 @@ class Listener:
     def _handle(self, connection: Connection) -> None:
         try:
             with connection.socket, contextlib.suppress(OSError):
-                self._serve(connection)
+                self.serve(connection)
         finally:
             self._forget(connection)
 

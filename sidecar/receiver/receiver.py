@@ -21,8 +21,8 @@ _WELCOME: Final = b"This is the history server's collector. Ray posts its events
 _TEXT: Final = "text/plain; charset=utf-8"
 
 
-class Receiver:
-    """Listens on `listen` from `start` to `stop`; what it takes goes to the spool that `sink` gives."""
+class Receiver(Listener):
+    """What it takes goes to the spool that `sink` gives; `stop` keeps and answers what is all there."""
 
     def __init__(
         self,
@@ -31,32 +31,15 @@ class Receiver:
         metrics: Metrics,
         problem: Callable[[str], None] = lambda _: None,
     ) -> None:
+        super().__init__(listen, "receiver", problem)
         self._intake = Intake(sink, metrics)
-        self._listener = Listener(listen, self._serve, "receiver", problem)
-        metrics.refresh_with(lambda: metrics.connections.set(self._listener.connections))
-
-    def start(self) -> None:
-        """Begins to listen; returns at once, and goes on trying where the address is taken."""
-        self._listener.start()
-
-    def wait_until_listening(self, seconds: float) -> bool:
-        """Whether it listens, at the latest after so many seconds."""
-        return self._listener.wait_until_listening(seconds)
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Where it listens."""
-        return self._listener.address
+        metrics.refresh_with(lambda: metrics.connections.set(self.connections))
 
     def settle(self) -> None:
         """Counts what was lost while there was no spool, as soon as there is one: call it now and then."""
         self._intake.settle()
 
-    def stop(self) -> None:
-        """Takes no more; bodies that are all there are kept and answered first."""
-        self._listener.stop()
-
-    def _serve(self, connection: Connection) -> None:
+    def serve(self, connection: Connection) -> None:
         going = True
         while going:
             try:

@@ -406,6 +406,32 @@ def test_a_store_that_hangs_does_not_hold_up_the_end_and_costs_nothing(
     assert archived.rows(FIRST, "events") == [{"eventId": "a"}, {"eventId": "b"}]
 
 
+def test_a_store_that_hangs_is_told_until_it_answers(
+    settings: CollectorSettings,
+    tmp_path: Path,
+    eventually: Eventually,
+    said: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sidecar.flushing.HANGS_AFTER", 0.1)
+    make_session(tmp_path, SESSION, FIRST)
+    store = Hanging(settings.store)
+    store.hangs.set()
+
+    def told() -> bool:
+        collector.turn()
+        return "hangs" in said.get("store", "")
+
+    with Spool(tmp_path / "spool", 64 << 20) as spool:
+        collector = Collector(settings, spool, store, Metrics(), said.__setitem__)
+        collector.start()
+        eventually(told)
+        store.hangs.clear()
+        store.freed.set()
+        eventually(lambda: said["store"] == "")
+        assert collector.end("over")
+
+
 def test_a_broken_turn_is_told_and_the_next_one_tries_again(
     collector: Collector, tmp_path: Path, said: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
