@@ -242,6 +242,10 @@ def _web_address(text: str) -> str:
     parts = urlsplit(text.strip())
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("it does not begin with http:// or https:// and a host")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("its port is no number from 0 to 65535") from None
     return text.strip().rstrip("/")
 
 
