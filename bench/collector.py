@@ -100,7 +100,7 @@ def collector() -> Iterator[Collector]:
         logs.mkdir(parents=True)
         store.mkdir()
         (ray / "session_latest").symlink_to(ray / SESSION)
-        node_id = Generator(0, 1).nodes[0].hex
+        node_id = Generator(0, 1).cluster.nodes[0].hex
         for port_file in ("metrics_agent_port", "gcs_server_port"):
             (ray / SESSION / f"{port_file}_{node_id}").write_text("1")
         events, health = free_port(), free_port()

@@ -11,7 +11,8 @@ from archive.catalog import CatalogEntry, encode
 from archive.layout import Origin, Role, SegmentName, SessionKey
 from archive.segment import Facts, Frame, Range, assemble, compress
 from archive.store.url import open_store
-from bench.generate import START_NS, Generator
+from bench.cluster import START_NS
+from bench.generate import Generator
 from bench.shapes import SESSION
 
 NAMESPACE = "bench"
@@ -26,7 +27,7 @@ def write_session(store_url: str, tasks: int, seed: int = 1) -> SessionKey:
     """Archives one: closed segments of 1 MiB, and a catalog entry."""
     store = open_store(store_url)
     generator = Generator(tasks, seed)
-    head = generator.nodes[0]
+    head = generator.cluster.nodes[0]
     key = SessionKey(NAMESPACE, CLUSTER, SESSION)
     started_ms = START_NS // 1_000_000
     origin = Origin(started_ms, "00000001")
