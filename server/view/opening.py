@@ -7,7 +7,7 @@ runs at a time in a server; another server may do the same work beside it.
 import shutil
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,13 +25,15 @@ from server.view.facts import Sighting, session_facts, sightings
 from server.view.files import merge_files, told
 from server.view.manifest import FileRef, Manifest, digest_of, encoded, sentences
 from server.view.stored import Files, StoredViews
-from server.view.view import MEMORY, SessionFacts, View, connect
+from server.view.view import SessionFacts, View, blank
 
 MOST_PARTS: Final = 8
 SMALL_PART: Final = 4
 """A new part is kept apart while the others are that many times as large together."""
 
 Progress = Callable[[int, int], None]
+Listing = list[Future[list[coverage.Listed]]]
+"""Segments node by node, while they are listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +75,14 @@ class Opening:
         """The session as it is stored now. Raises SessionUnknown, FoldFailed, StoreError."""
         catalog = self._threads.submit(sightings, self._store, key)
         nodes = self._threads.submit(lambda: list(self._store.list_folders(segments_prefix(key))))
-        database = None if before else self._threads.submit(connect, MEMORY)  # takes as long as a request
-        newer = self._stored.newest(key, before.manifest if before else Manifest())
-        apart = newer is not None and len(newer[0].parts) > 1
-        if newer is None:
-            newer = (before.manifest, self._stored.lease(before.files)) if before else (Manifest(), {})
-        manifest, files = newer
+        database = None if before else self._threads.submit(blank)  # takes as long as a request
+        files: Files = {}
         unsaved: Files | None = None
         folder = self._cache.working_folder()
         try:
-            left = coverage.left_to_fold(manifest, self._listed(key, manifest, nodes.result()))
+            manifest, files, listing = self._begin(key, before, nodes)
+            apart = len(manifest.parts) > 1 and not (before and manifest == before.manifest)
+            left = coverage.left_to_fold(manifest, listed(listing))
             found = catalog.result()
             _require(key, found or left or manifest.origins)
             facts = self._facts(key, manifest, found)
@@ -105,11 +105,29 @@ class Opening:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def _begin(
+        self, key: SessionKey, before: Opened | None, nodes: Future[list[str]]
+    ) -> tuple[Manifest, Files, Listing]:
+        """The newest manifest whose files can be had, with them, and a listing of what is stored behind it.
+
+        The listing goes on while the files are fetched.
+        """
+        known = before.manifest if before else Manifest()
+        for manifest in self._stored.manifests(key, known):
+            listing = self._listing(key, manifest, nodes.result())
+            files = self._stored.files(key, manifest)
+            if files is not None:
+                return manifest, files, listing
+        listing = self._listing(key, known, nodes.result())
+        return known, self._stored.lease(before.files) if before else {}, listing
+
     def folded(self, key: SessionKey) -> SessionFacts | None:
         """The facts of a session whose newest manifest covers all of it, else None. Raises StoreError."""
-        manifest = self._stored.manifest(key)
+        manifest = next(self._stored.manifests(key, Manifest()), None)
+        if manifest is None:
+            return None
         nodes = list(self._store.list_folders(segments_prefix(key)))
-        if manifest is None or coverage.left_to_fold(manifest, self._listed(key, manifest, nodes)):
+        if coverage.left_to_fold(manifest, listed(self._listing(key, manifest, nodes))):
             return None
         return self._facts(key, manifest, sightings(self._store, key))
 
@@ -123,13 +141,12 @@ class Opening:
         finally:
             self._stored.release(unsaved)
 
-    def _listed(self, key: SessionKey, manifest: Manifest, nodes: Sequence[str]) -> list[coverage.Listed]:
-        def listed(node_id: str) -> list[coverage.Listed]:
+    def _listing(self, key: SessionKey, manifest: Manifest, nodes: Sequence[str]) -> Listing:
+        def of_node(node_id: str) -> list[coverage.Listed]:
             after = coverage.begin_after(manifest, key, node_id)
             return coverage.parsed(self._store.list(segments_prefix(key, node_id), after=after))
 
-        listings = [self._threads.submit(listed, node_id) for node_id in nodes]
-        return [one for listing in listings for one in listing.result()]
+        return [self._threads.submit(of_node, node_id) for node_id in nodes]
 
     def _facts(self, key: SessionKey, manifest: Manifest, found: Sequence[Sighting]) -> SessionFacts:
         seen = max((origin.written_ms for origin in manifest.origins), default=None)
@@ -228,6 +245,11 @@ class Opening:
         leases = weakref.finalize(view, self._stored.release, files)
         leases.atexit = False
         return view
+
+
+def listed(listing: Listing) -> list[coverage.Listed]:
+    """What was listed, when it all is. Raises StoreError."""
+    return [one for of_node in listing for one in of_node.result()]
 
 
 _UNREADABLE: Final = (

@@ -1,9 +1,8 @@
 """Views as the store keeps them: found, fetched, saved, and cleared of what newer ones replaced."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Final
 
 from archive.errors import ObjectMissing
@@ -42,19 +41,8 @@ class StoredViews:
         self._cache = cache
         self._threads = threads
 
-    def manifest(self, key: SessionKey) -> Manifest | None:
-        """The newest manifest, whether its files can be had or not. Raises StoreError."""
-        names = [info.key for info in self._store.list(manifests_prefix(key))]
-        for name in reversed(names[-TRIED:]):
-            with suppress(PartDamaged, ObjectMissing):
-                return decoded(self._store.get(name).data, name)
-        return None
-
-    def newest(self, key: SessionKey, than: Manifest) -> tuple[Manifest, Files] | None:
-        """The newest manifest that covers more than that one, with its files; None if none can be had.
-
-        Raises StoreError.
-        """
+    def manifests(self, key: SessionKey, than: Manifest) -> Iterator[Manifest]:
+        """Manifests that cover more than that one, the newest first; a few. Raises StoreError."""
         names = [info.key for info in self._store.list(manifests_prefix(key))]
         covered = f"{manifests_prefix(key)}{than.covered + 1:016d}"
         for name in reversed(names[-TRIED:]):
@@ -62,12 +50,20 @@ class StoredViews:
                 break
             try:
                 manifest = decoded(self._store.get(name).data, name)
-                return manifest, self._files(key, manifest)
             except (PartDamaged, ObjectMissing) as error:
                 _log.warning("%s: %s", key.path, error)
-        return None
+            else:
+                yield manifest
 
-    def _files(self, key: SessionKey, manifest: Manifest) -> Files:
+    def files(self, key: SessionKey, manifest: Manifest) -> Files | None:
+        """A manifest's files; None if they can't be had. Raises StoreError."""
+        try:
+            return self._fetched_all(key, manifest)
+        except (PartDamaged, ObjectMissing) as error:
+            _log.warning("%s: %s", key.path, error)
+            return None
+
+    def _fetched_all(self, key: SessionKey, manifest: Manifest) -> Files:
         fetched = [self._threads.submit(self._fetched, key, file) for file in manifest.files]
         files: Files = {}
         trouble: Exception | None = None

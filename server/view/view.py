@@ -43,8 +43,8 @@ class View:
     """Read-only and thread-safe. `version` changes whenever an answer may; `gaps` are sentences: what is
     missing; `remembered` keeps answers worked out from this view.
 
-    `files` are the merged tables; the caller sees to it that they outlive the view. `database`: an empty one
-    that may be used, where the caller connected already.
+    `files` are the merged tables; the caller sees to it that they outlive the view. `database`: a blank one,
+    where the caller made it already.
     """
 
     def __init__(
@@ -62,13 +62,10 @@ class View:
         self.version = version
         self.facts = facts
         self.gaps = tuple(gaps)
-        self._database = database or connect(MEMORY)
-        self._database.execute("CREATE SCHEMA merged")
+        self._database = database or blank()
         for table, query in tables(files).items():
-            self._database.execute(f"CREATE VIEW merged.{table} AS {query}")
-        for relation, query in RELATION_SQL.items():
-            columns = ", ".join(RELATIONS[relation])
-            self._database.execute(f"CREATE VIEW {relation} AS SELECT {columns} FROM ({query})")
+            if files.get(table):
+                self._database.execute(f"CREATE OR REPLACE VIEW merged.{table} AS {query}")
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query over the relations of `server/view/schema.py`."""
@@ -86,6 +83,18 @@ class View:
             while rows := cursor.fetchmany(FETCHED):
                 pieces.append(",".join([row[0] for row in rows]))
         return f"[{','.join(pieces)}]".encode()
+
+
+def blank() -> duckdb.DuckDBPyConnection:
+    """A database whose relations are all there and empty."""
+    database = connect(MEMORY)
+    database.execute("CREATE SCHEMA merged")
+    for table, query in tables({}).items():
+        database.execute(f"CREATE VIEW merged.{table} AS {query}")
+    for relation, query in RELATION_SQL.items():
+        columns = ", ".join(RELATIONS[relation])
+        database.execute(f"CREATE VIEW {relation} AS SELECT {columns} FROM ({query})")
+    return database
 
 
 def connect(memory: str) -> duckdb.DuckDBPyConnection:
