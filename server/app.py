@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -112,7 +112,7 @@ def create_app(parts: Parts) -> Starlette:
         routes=routes,
         middleware=[Middleware(Measured, metrics=metrics)],
         exception_handlers=_handlers(parts.base_path),
-        lifespan=_lifespan(openings, site),
+        lifespan=_lifespan(catalog, openings, site),
     )
     app.router.redirect_slashes = False
     return app
@@ -126,7 +126,7 @@ async def _with_slash(request: Request) -> Response:
 
 
 def _lifespan(
-    openings: Openings, site: SessionSite
+    catalog: Catalog, openings: Openings, site: SessionSite
 ) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -134,11 +134,19 @@ def _lifespan(
         asyncio.get_running_loop().set_default_executor(
             ThreadPoolExecutor(_WORKERS, thread_name_prefix="work")
         )
+        first_look = asyncio.create_task(_look(catalog))
         yield
+        first_look.cancel()
         site.close()
         openings.close()
 
     return lifespan
+
+
+async def _look(catalog: Catalog) -> None:
+    """Reads the catalog before anybody asks; what goes wrong is told when somebody does."""
+    with suppress(StoreError):
+        await catalog.snapshot()
 
 
 def _handlers(base_path: str) -> dict[Any, Callable[[Request, Exception], Response]]:

@@ -6,13 +6,13 @@ each four seconds gets 304 while nothing is new. Answers of ended sessions may b
 can still gain what arrives late.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -81,7 +81,7 @@ def answered(handler: Handler) -> Endpoint:
         if known is not None:
             return Response(known, 200, caching, JSON)
         try:
-            answer = await run_in_threadpool(handler, view, request)
+            answer = await asyncio.to_thread(handler, view, request)
         except QueryInvalid as error:
             answer = refused(str(error))
         except NotRecorded as error:
