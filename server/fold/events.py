@@ -261,15 +261,16 @@ def raw_text(raw: Raw) -> str | None:
 
 def respelled(line: bytes) -> bytes:
     """An event with snake_case field names as one with camelCase names."""
-    return msgspec.json.encode(_camel(msgspec.json.decode(line)))
+    return msgspec.json.encode(camel(msgspec.json.decode(line)))
 
 
-def _camel(value: Any) -> Any:
+def camel(value: Any) -> Any:
+    """A decoded event with its field names in camelCase, in whichever they were."""
     if isinstance(value, list):
-        return [_camel(item) for item in value]
+        return [camel(item) for item in value]
     if not isinstance(value, dict):
         return value
-    return {_camel_name(name): item if name in _MAPS else _camel(item) for name, item in value.items()}
+    return {_camel_name(name): item if name in _MAPS else camel(item) for name, item in value.items()}
 
 
 def _camel_name(name: str) -> str:

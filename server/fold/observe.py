@@ -9,6 +9,7 @@ from server.fold import cluster_events as cluster
 from server.fold.attempts import Attempts
 from server.fold.batch import Batch, Gathered
 from server.fold.events import Event, TaskProfile, decode_event, decode_events, respelled
+from server.fold.fields import count_unknown_fields
 from server.fold.profile import profiles
 
 SNAKE_MARK: Final = b'"event_type"'
@@ -16,6 +17,7 @@ SNAKE_MARK: Final = b'"event_type"'
 
 def observe_events(lines: bytes, attempts: Attempts, gathered: Gathered) -> Batch | None:
     """Lines of `events` or `events.profile`: whole ones, any order, any types."""
+    count_unknown_fields(lines, gathered)
     profiled: list[tuple[str, TaskProfile]] = []
     for event in decoded(lines, gathered):
         if (lifecycle := event.task_lifecycle_event) is not None:

@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from archive.layout import SessionKey, views_prefix
 from archive.losses import told
+from server.fold.fields import UNKNOWN_FIELD
 from server.view.errors import PartDamaged
 from server.view.schema import SCHEMA_VERSION
 
@@ -140,9 +141,7 @@ def digest_of(data: bytes) -> str:
 
 
 def sentences(manifest: Manifest, unreadable: Sequence[tuple[str, str, int]]) -> list[str]:
-    """What is missing, for people. `unreadable`: reason, detail, amount of lines that could not be
-    understood.
-    """
+    """What is missing, for people. `unreadable`: reason, detail, amount of what was read and not used."""
     missing = [f"{_short(damage.key)} could not be read: {damage.why}" for damage in manifest.damaged]
     for origin in manifest.origins:
         where = f"node {origin.node_id[:8]}"
@@ -155,11 +154,16 @@ def sentences(manifest: Manifest, unreadable: Sequence[tuple[str, str, int]]) ->
             f"{stream} of {where} lacks bytes in {count} {'place' if count == 1 else 'places'}"
             for stream, count in sorted(Counter(stream for stream, _ in origin.gaps).items())
         ]
-    missing += [
-        f"{amount} {'record' if amount == 1 else 'records'} could not be used: {reason} ({detail})"
-        for reason, detail, amount in unreadable
-    ]
-    return missing
+    return missing + [_not_used(*one) for one in unreadable]
+
+
+def _not_used(reason: str, detail: str, amount: int) -> str:
+    if reason == UNKNOWN_FIELD:
+        return (
+            "events have fields unknown to this version, which are kept in the archive and not shown: "
+            f"{detail} (met {amount} {'time' if amount == 1 else 'times'} in the events looked at)"
+        )
+    return f"{amount} {'record' if amount == 1 else 'records'} could not be used: {reason} ({detail})"
 
 
 def _short(key: str) -> str:

@@ -39,6 +39,27 @@ class SessionFacts:
     head_node_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Only:
+    """The rows of some relations that have one of these keys (at least one, in order).
+
+    A long query over them is planned and run sooner when they are read into memory first.
+    """
+
+    relations: tuple[str, ...]
+    key: str
+    keys: Sequence[str]
+
+    def read(self, database: duckdb.DuckDBPyConnection) -> None:
+        """Put them in the relations' place, for this connection."""
+        for relation in self.relations:
+            database.execute(
+                f"CREATE TEMP TABLE {relation} AS SELECT * FROM main.{relation} "
+                f"WHERE {self.key} BETWEEN ? AND ? AND {self.key} IN (SELECT unnest(?))",
+                [self.keys[0], self.keys[-1], list(self.keys)],
+            )
+
+
 class View:
     """Read-only and thread-safe. `version` changes whenever an answer may; `gaps` are sentences: what is
     missing; `remembered` keeps answers worked out from this view.
@@ -72,12 +93,14 @@ class View:
         with self._database.cursor() as cursor:
             return cursor.execute(sql, list(parameters)).fetchall()
 
-    def json(self, sql: str, parameters: Sequence[Any] = ()) -> bytes:
+    def json(self, sql: str, parameters: Sequence[Any] = (), only: Only | None = None) -> bytes:
         """The rows of a query as a JSON array of objects, built in SQL.
 
         Keys are the column names; columns of type JSON stand as they are.
         """
         with self._database.cursor() as cursor:
+            if only is not None:
+                only.read(cursor)
             cursor.execute(f"SELECT to_json(element)::VARCHAR FROM ({sql}) AS element", list(parameters))
             pieces: list[str] = []
             while rows := cursor.fetchmany(FETCHED):

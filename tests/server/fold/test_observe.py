@@ -1,6 +1,7 @@
 """What events say, and what becomes of those that say nothing."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from server.fold.batch import Gathered
 from server.fold.observe import observe_events
 
 EVENTS = Path(__file__).parents[2] / "fixtures" / "ray" / "events"
+SNAKE = re.compile(r"(?<=[a-z])[A-Z](?=\w*\": )")
+"""The capital letters of field names."""
 TASK = "BFW9ppD/e5X///////////////8CAAAA"
 TASK_HEX = "0455bda690ff7b95ffffffffffffffffffffffff02000000"
 
@@ -46,10 +49,18 @@ def test_unknown_event_types_are_counted_by_name_and_the_others_fold() -> None:
     assert row["task_id"] == TASK_HEX
 
 
-def test_unknown_fields_are_skipped() -> None:
-    row, gathered = observed(lifecycle(("RUNNING", "2026-11-23T02:45:01Z"), gpuHours={"deep": [1]}))
+@pytest.mark.parametrize("name", ["gpuHours", "gpu_hours"])
+def test_unknown_fields_are_counted_by_name_and_the_others_fold(name: str) -> None:
+    event = lifecycle(("RUNNING", "2026-11-23T02:45:01Z"), **{name: {"deep": [1]}})
+    event["taskLifecycleEvent"]["stateTransitions"][0]["core"] = 7
+    if name == "gpu_hours":
+        event = json.loads(SNAKE.sub(lambda found: f"_{found[0].lower()}", json.dumps(event)))
+    row, gathered = observed(event)
     assert row["task_id"] == TASK_HEX
-    assert not gathered.faults
+    assert gathered.faults == {
+        ("unknown field", "taskLifecycleEvent.gpuHours"): 1,
+        ("unknown field", "taskLifecycleEvent.stateTransitions.core"): 1,
+    }
 
 
 @pytest.mark.parametrize(

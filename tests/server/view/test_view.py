@@ -40,3 +40,13 @@ def test_an_actor_dies_once(recorded_view: View) -> None:
         states = [transition["state"] for transition in json.loads(transitions)]
         assert states.count("DEAD") <= 1
         assert "DEAD" not in states[:-1]
+
+
+def test_a_question_about_some_keys_sees_their_rows_only_and_leaves_the_view_as_it_is(
+    recorded_view: View,
+) -> None:
+    ids = [row[0] for row in recorded_view.rows("SELECT DISTINCT task_id FROM tasks ORDER BY 1 LIMIT 9")]
+    some = Only(("tasks", "profile"), "task_id", (ids[2], ids[7]))
+    seen = recorded_view.json("SELECT DISTINCT task_id FROM tasks ORDER BY 1", only=some)
+    assert [row["task_id"] for row in json.loads(seen)] == [ids[2], ids[7]]
+    assert recorded_view.rows("SELECT count(DISTINCT task_id) FROM tasks")[0][0] > len(ids)
