@@ -109,9 +109,9 @@ class Collector:
         if life is not None:
             self._metrics.lag_bytes.set(life.tick().lag_bytes, "logs")
             self._show(life.entry())
+            self._take_left_over()  # before what may find no room: storing them makes some
             if not unknown and not self._assigned:
                 self._assign(life.node)
-            self._take_left_over()
 
     def _follow(self, sighting: Sighting) -> None:
         """Begins the life of a node that is new, after ending that of the one before."""
@@ -208,7 +208,7 @@ class Collector:
                 if record.stream == "events" and not record.more:
                     first = raw_bytes(record, payload).partition(b"\n")[0]
                     return event_node_id(first, seen.session)
-        except (JournalDamaged, OSError) as error:
+        except (JournalDamaged, SpoolError) as error:
             log.warning("what waits for its node can't be read: %s", error)
         return None
 

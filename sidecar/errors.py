@@ -7,6 +7,9 @@ CollectorError
 │       └── SpoolInUse        another collector has it
 └── DashboardSilent           no usable answer from the head's dashboard
     └── AnswerTooLarge        one that is more than the collector may hold
+
+What one part tells itself stands in that part and is no error of the collector: JournalTorn and
+JournalDamaged (spool), NotHttp and Interrupted (receiver), FileReplaced (tail).
 """
 
 

@@ -113,16 +113,16 @@ class Flushing:
             self._stopped = True
         self._wake.set()
         self._work.set()
-        last = [Ended(live, reason)] if live is not None else []
-        done: list[bool] = []
+        nodes = [*([Ended(live, reason)] if live is not None else []), *self._ended]
+        stored: list[bool] = []
 
         def finish() -> None:
-            done.extend([one.flusher.finish(one.reason, deadline) for one in [*last, *self._ended]])
+            stored.extend([one.flusher.finish(one.reason, deadline) for one in nodes])
 
         thread = threading.Thread(target=finish, name="last flush", daemon=True)
         thread.start()
         thread.join(max(0.0, deadline - time.monotonic()))
-        return not thread.is_alive() and all(done)
+        return len(stored) == len(nodes) and all(stored)
 
     def _flusher(self, node: NodeSpool) -> Flusher:
         return Flusher(node, self._store, collector=self._collector, interval=self._interval)

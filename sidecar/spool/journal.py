@@ -125,7 +125,7 @@ class Journal:
         except OSError as error:
             raise told(self._folder, error) from error
         if written < len(data):
-            raise SpoolFull(f"the disk of the spool {str(self._folder)!r} is full")
+            raise _full(self._folder)
         self._sizes[number] = place + written
         self._budget.take(written)
 
@@ -250,10 +250,14 @@ class Journal:
 def told(folder: Path, error: OSError) -> SpoolError:
     """A disk error of the spool as what it means."""
     if error.errno in _NO_ROOM:
-        return SpoolFull(f"the disk of the spool {str(folder)!r} is full: {error.strerror}")
+        return _full(folder)
     return SpoolUnusable(
         f"the spool {str(folder)!r} can't be used: {error.strerror}; give this process a writable folder"
     )
+
+
+def _full(folder: Path) -> SpoolFull:
+    return SpoolFull(f"the disk of the spool {str(folder)!r} is full: free some of it, or use another folder")
 
 
 def _parsed(data: bytes, begin: Position) -> Iterator[Read]:

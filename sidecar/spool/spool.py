@@ -67,7 +67,9 @@ class Spool:
                 fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(self._held)
-                raise SpoolInUse(f"another collector uses the spool {str(folder)!r}") from None
+                raise SpoolInUse(
+                    f"another collector uses the spool {str(folder)!r}: end it, or choose another folder"
+                ) from None
 
     def __enter__(self) -> Self:
         return self
