@@ -6,29 +6,24 @@ columns.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
 from server.ray.answers import Answer, Handler, encode
-from server.ray.columns import Column, Value, condition
+from server.ray.columns import Column, Condition, Value, condition
 from server.ray.query import ListQuery, list_query
-from server.view.view import SessionFacts, View
+from server.view.view import Only, SessionFacts, View
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A page in terms of SQL: `matching` are all rows that the filters let through, with all their columns.
-
-    `first` and `last` bound the keys of the page, so that what is read for it can be narrowed.
-    """
+    """A page in terms of SQL: `matching` are all rows that the filters let through, with all their columns."""
 
     matching: str
     columns: str
     order: str
     limit: int
-    first: str = ""
-    last: str = ""
 
 
 def as_they_are(wanted: Wanted) -> str:
@@ -41,8 +36,8 @@ class Noun:
     """What the State API lists.
 
     `relation` gives SQL with a column for each of `columns`, but for those that `details` adds to the rows
-    of a page; `order` is by what rows are sorted before they are cut, their `key` first. Filters on
-    `at_source` columns, and `always`, are applied by Ray before it counts what there is in total. `stored`
+    of a page, from the rows of `detailed` with the page's keys alone; `order` is by what rows are sorted
+    before they are cut, their `key` first, a text. Filters on `at_source` columns, and `always`, are applied by Ray before it counts what there is in total. `stored`
     is a shorter relation with the same rows, for counting by those `stored_columns` that need no closing.
     `polled` answers instead where neither events nor export files told of any.
     """
@@ -53,6 +48,7 @@ class Noun:
     relation: Callable[[SessionFacts], str]
     details: Callable[[Wanted], str] = as_they_are
     key: str = ""
+    detailed: tuple[str, ...] = ()
     at_source: frozenset[str] = frozenset()
     stored: str = ""
     stored_columns: frozenset[str] = frozenset()
@@ -62,10 +58,11 @@ class Noun:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many rows there are before and after filters."""
+    """How many rows there are before and after filters, and the page's keys where its details need them."""
 
     total: int
     num_filtered: int
+    keys: tuple[str, ...] = ()
 
     def envelope(self, result: bytes, warnings: list[str] | None = None) -> Answer:
         """Ray's envelope of a list; `result` is JSON: an array of rows, or a summary."""
@@ -103,13 +100,16 @@ def counts(view: View, noun: Noun, query: ListQuery) -> Counts:
     """Counts rows. `QueryInvalid` on filters that Ray would refuse."""
     matching = condition(noun.columns, query.filters)
     source = condition(noun.columns, tuple(one for one in query.filters if one.column in noun.at_source))
-    total, num_filtered = view.rows(
-        f"SELECT count(*), count(*) FILTER ({matching.sql}) "
+    keys, of_keys = "NULL", Condition("TRUE")
+    if query.detail and noun.key and query.limit:
+        keys, of_keys = f"min({noun.key}, {query.limit}) FILTER ({matching.sql})", matching
+    total, num_filtered, found = view.rows(
+        f"SELECT count(*), count(*) FILTER ({matching.sql}), {keys} "
         f"FROM ({_shortest(view, noun, query)}) "
         f"WHERE {noun.always(query)} AND {source.sql}",
-        (*matching.parameters, *source.parameters),
+        (*matching.parameters, *of_keys.parameters, *source.parameters),
     )[0]
-    return Counts(total, num_filtered)
+    return Counts(total, num_filtered, tuple(found or ()))
 
 
 def _shortest(view: View, noun: Noun, query: ListQuery) -> str:
@@ -118,24 +118,14 @@ def _shortest(view: View, noun: Noun, query: ListQuery) -> str:
     return noun.stored if shorter else noun.relation(view.facts)
 
 
-def rows(view: View, noun: Noun, query: ListQuery) -> bytes:
-    """A page of rows as a JSON array."""
+def rows(view: View, noun: Noun, query: ListQuery, keys: tuple[str, ...]) -> bytes:
+    """A page of rows as a JSON array; `keys` as counted."""
     sql, parameters = selection(view, noun, query)
     shown = ", ".join(column.name for column in noun.columns if query.detail or not column.detail)
     wanted = Wanted(sql, shown, noun.order, query.limit)
-    if not query.detail or not noun.key:
+    if not keys:
         return view.json(as_they_are(wanted), parameters)
-    asked = [one.value.lower() for one in query.filters if one.column == noun.key and one.predicate == "="]
-    if asked:
-        first = last = asked[0]
-    else:
-        matching = f"{noun.always(query)} AND {condition(noun.columns, query.filters).sql}"
-        cut = (
-            f"SELECT {noun.key} AS key FROM ({_shortest(view, noun, query)}) WHERE {matching} "
-            f"ORDER BY {noun.order} LIMIT {query.limit}"
-        )
-        first, last = view.rows(f"SELECT min(key), max(key) FROM ({cut})", parameters)[0]
-    return view.json(noun.details(replace(wanted, first=first, last=last)), parameters)
+    return view.json(noun.details(wanted), parameters, Only(noun.detailed, noun.key, keys))
 
 
 def listing(noun: Noun, warnings: Callable[[View], list[str] | None] = lambda _: None) -> Handler:
@@ -144,7 +134,7 @@ def listing(noun: Noun, warnings: Callable[[View], list[str] | None] = lambda _:
     def handler(view: View, request: Request) -> Answer:
         query = list_query(request.query_params)
         told, found = counted(view, noun, query)
-        page = rows(view, told, query) if found.num_filtered and query.limit else b"[]"
+        page = rows(view, told, query, found.keys) if found.num_filtered and query.limit else b"[]"
         return found.envelope(page, warnings(view))
 
     return handler

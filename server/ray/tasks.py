@@ -64,18 +64,14 @@ def relation(facts: SessionFacts) -> str:
 
 
 def details(wanted: Wanted) -> str:
-    """The rows of a page with times, states, profile events, logs and the rest.
-
-    Between the first and the last key of the page there is little more than the page, so little is read.
-    """
+    """The rows of a page with times, states, profile events, logs and the rest."""
     states = ", ".join(
         f"{{'state': '{state}', 'created_ms': {column} // 1000000}}"
         for state, column in ((state, _time(state)) for state in closing.STATE_ORDER)
     )
-    within = f"task_id BETWEEN {closing.literal(wanted.first)} AND {closing.literal(wanted.last)}"
     return f"""
         WITH picked AS MATERIALIZED (
-            SELECT * FROM ({wanted.matching}) WHERE {within} ORDER BY {wanted.order} LIMIT {wanted.limit}),
+            SELECT * FROM ({wanted.matching}) ORDER BY {wanted.order} LIMIT {wanted.limit}),
         spans AS (
             SELECT task_id, attempt_number, to_json({{
                 'component_type': first(component_type), 'component_id': first(component_id),
@@ -85,8 +81,7 @@ def details(wanted: Wanted) -> str:
                     'extra_data': coalesce(try_cast(extra_data AS JSON), '{{}}'::JSON),
                     'event_name': event_name
                 }} ORDER BY end_ns, start_ns DESC)}}) AS profiling_data
-            FROM profile SEMI JOIN picked USING (task_id, attempt_number)
-            WHERE {within} GROUP BY task_id, attempt_number
+            FROM profile GROUP BY task_id, attempt_number
         )
         SELECT {wanted.columns} FROM (
             SELECT picked.* REPLACE (
@@ -146,6 +141,7 @@ TASKS: Final = Noun(
     relation,
     details,
     key="task_id",
+    detailed=("tasks", "profile"),
     polled=_POLLED,
     at_source=frozenset({"job_id", "task_id", "actor_id", "name", "state"}),
     always=_drivers,

@@ -3,7 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
-from server.view.view import View
+from server.view.view import Only, View
 
 
 def test_json_gives_objects_with_the_columns_as_keys(recorded_view: View) -> None:
