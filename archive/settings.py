@@ -18,6 +18,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 PREFIX: Final = "HISTORYSERVER_"
+SHORTEST_INTERVAL: Final = 0.1
 T = TypeVar("T")
 
 
@@ -191,6 +192,13 @@ def _decimal(text: str) -> float:
     return float(text)
 
 
+def _interval(text: str) -> float:
+    number = _decimal(text)
+    if number < SHORTEST_INTERVAL:
+        raise ValueError("it is so short that nothing else would be done")
+    return number
+
+
 def _share(text: str) -> float:
     number = _decimal(text)
     if not 0 < number < 1:
@@ -231,6 +239,8 @@ def _address(text: str) -> Address:
     host, colon, port = text.strip().rpartition(":")
     if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError("it does not end in a colon and a port from 0 to 65535")
+    if not host.isascii():
+        raise ValueError("its host has letters that no host has")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
@@ -271,6 +281,7 @@ WEB_ADDRESS: Final = Kind("an http address", _web_address)
 ADDRESS: Final = Kind("host:port", _address)
 INTEGER: Final = Kind("a whole number", _integer)
 SECONDS: Final = Kind("seconds", _decimal, lambda seconds: f"{seconds:g}")
+INTERVAL: Final = Kind(f"seconds, from {SHORTEST_INTERVAL:g} on", _interval, lambda seconds: f"{seconds:g}")
 SHARE: Final = Kind("a share between 0 and 1", _share, lambda share: f"{share:g}")
 BYTES: Final = Kind("bytes, as 512MiB", _bytes, _show_bytes)
 BOOLEAN: Final = Kind("true or false", _boolean, lambda value: str(value).lower())

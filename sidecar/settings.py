@@ -8,6 +8,7 @@ from archive.settings import (
     BYTES,
     FOLDER,
     INTEGER,
+    INTERVAL,
     LIST,
     SECONDS,
     SHARE,
@@ -39,10 +40,10 @@ class CollectorSettings:
     log_share: float = setting(SHARE, "the share of the spool that logs may fill", 0.5)
     listen: Address = setting(ADDRESS, "where Ray posts its events", EVENTS_ADDRESS)
     health: Address = setting(ADDRESS, "where metrics and health are served", HEALTH_ADDRESS)
-    flush_seconds: float = setting(SECONDS, "how long new data may wait before it is stored", 5.0)
+    flush_seconds: float = setting(INTERVAL, "how long new data may wait before it is stored", 5.0)
     end_seconds: float = setting(SECONDS, "how long the last flush may take after SIGTERM", 10.0)
     dashboard: str = setting(WEB_ADDRESS, "the head's dashboard; empty means as Ray's log says", "")
-    poll_seconds: float = setting(SECONDS, "how often each of the dashboard's pages is asked at most", 15.0)
+    poll_seconds: float = setting(INTERVAL, "how often each of the dashboard's pages is asked at most", 15.0)
     poll_extra: tuple[str, ...] = setting(LIST, "more dashboard paths to keep, as `api/v0/objects`", ())
     include_logs: tuple[str, ...] = setting(LIST, "patterns of log files to keep", ("**",))
     exclude_logs: tuple[str, ...] = setting(LIST, "patterns of log files to leave out", ())

@@ -15,7 +15,10 @@ def open_store(url: str) -> Store:
 
     Raises StoreMisconfigured.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise StoreMisconfigured(f"the store {url!r} is no URL ({error}): give file:///path") from None
     if parts.scheme != "file":
         raise StoreMisconfigured(
             f"the store {url!r} is of no known kind: give a folder as file:///path, with three slashes"

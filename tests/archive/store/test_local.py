@@ -118,7 +118,7 @@ def test_a_missing_folder_is_named_and_not_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "/var/lib", "s3://bucket", "file://host/path", "file:relative", "file:///a?b=c"]
+    "url", ["", "/var/lib", "s3://bucket", "file://host/path", "file:relative", "file:///a?b=c", "file://[a"]
 )
 def test_a_url_that_names_no_known_store_is_told(url: str) -> None:
     with pytest.raises(StoreMisconfigured):
