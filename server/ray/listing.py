@@ -18,7 +18,7 @@ from server.view.view import Only, SessionFacts, View
 
 @dataclass(frozen=True)
 class Wanted:
-    """A page in terms of SQL: `matching` are all rows that the filters let through, with all their columns."""
+    """A page in terms of SQL: `matching` are all rows that the filters let through, with all columns."""
 
     matching: str
     columns: str
@@ -37,9 +37,10 @@ class Noun:
 
     `relation` gives SQL with a column for each of `columns`, but for those that `details` adds to the rows
     of a page, from the rows of `detailed` with the page's keys alone; `order` is by what rows are sorted
-    before they are cut, their `key` first, a text. Filters on `at_source` columns, and `always`, are applied by Ray before it counts what there is in total. `stored`
-    is a shorter relation with the same rows, for counting by those `stored_columns` that need no closing.
-    `polled` answers instead where neither events nor export files told of any.
+    before they are cut, their `key` first, a text. Filters on `at_source` columns, and `always`, are applied
+    by Ray before it counts what there is in total. `stored` is a shorter relation with the same rows, for
+    counting by those `stored_columns` that need no closing. `polled` answers instead where neither events
+    nor export files told of any.
     """
 
     name: str

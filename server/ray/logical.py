@@ -5,6 +5,7 @@ of it.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -12,7 +13,8 @@ from starlette.requests import Request
 from server.ray.actors import ACTORS
 from server.ray.answers import Answer, wrapped
 from server.ray.camel import camel
-from server.ray.polls import parsed, polled_below
+from server.ray.columns import Condition
+from server.ray.polls import bodies, parsed, shallow
 from server.view.view import View
 
 _FIELDS: Final = [
@@ -35,6 +37,8 @@ _FIELDS: Final = [
     "required_resources",
     "placement_group_id",
 ]
+_POLLED: Final = "logical/actors#"
+"""Below this path the view keeps each actor's row of the last poll in which it lived."""
 _DEATHS: Final = (
     ("actor_died_error_context", "error_message"),
     ("runtime_env_failed_context", "error_message"),
@@ -49,33 +53,34 @@ _IN_GROUP: Final = re.compile(r"(?P<resource>.+)_group_(?:(?P<index>\d+)_)?[0-9a
 
 def all_actors(view: View, _request: Request) -> Answer:
     """`logical/actors`, by actor id."""
-    return wrapped("All actors fetched.", {"actors": actors(view)})
+    return wrapped("All actors fetched.", {"actors": _actors(view, Condition("TRUE"), shallow)})
 
 
 def one_actor(view: View, request: Request) -> Answer:
     """`logical/actors/<id>`; its detail is null if there is no such actor."""
     asked = request.path_params["actor_id"]
-    return wrapped("Actor details fetched.", {"detail": camel(actors(view, asked).get(asked))})
+    found = _actors(view, Condition("actor_id = ?", (asked,)), parsed)
+    return wrapped("Actor details fetched.", {"detail": camel(found.get(asked))})
 
 
-def actors(view: View, actor_id: str | None = None, node_id: str | None = None) -> dict[str, dict[str, Any]]:
-    """Actors, or one of them, or those that ever lived on a node, as the front end names their fields."""
-    chosen: str = "TRUE"
-    parameters: tuple[str, ...] = ()
-    if actor_id is not None:
-        chosen, parameters = "actor_id = ?", (actor_id,)
-    elif node_id is not None:
-        chosen, parameters = "list_contains(lived_on, ?)", (node_id,)
+def actors_of_node(view: View, node_id: str) -> dict[str, dict[str, Any]]:
+    """The actors that ever lived on a node, by actor id."""
+    return _actors(view, Condition("list_contains(lived_on, ?)", (node_id,)), parsed)
+
+
+def _actors(view: View, chosen: Condition, read: Callable[[str | None], Any]) -> dict[str, dict[str, Any]]:
+    """Actors as the front end names their fields; `read` makes a value of what was polled of them."""
     rows = view.rows(
-        f"SELECT {', '.join(_FIELDS)} FROM ({ACTORS.relation(view.facts)}) WHERE {chosen} ORDER BY actor_id",
-        parameters,
+        f"SELECT {', '.join(_FIELDS)} FROM ({ACTORS.relation(view.facts)}) WHERE {chosen.sql} "
+        "ORDER BY actor_id",
+        chosen.parameters,
     )
     addresses = dict(view.rows("SELECT node_id, node_ip FROM nodes"))
     memory = _memory(view)
-    living = polled_below(view, f"logical/actors#{actor_id or ''}")
+    living = bodies(view, [_POLLED + row[0] for row in rows])
     return {
         row[0]: _actor(
-            dict(zip(_FIELDS, row, strict=True)), addresses, memory, living.get("" if actor_id else row[0])
+            dict(zip(_FIELDS, row, strict=True)), addresses, memory, read(living.get(_POLLED + row[0]))
         )
         for row in rows
     }

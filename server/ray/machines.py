@@ -11,7 +11,7 @@ from starlette.requests import Request
 from server.ray.answers import Answer, wrapped
 from server.ray.camel import camel, camel_name
 from server.ray.closing import ending
-from server.ray.logical import actors
+from server.ray.logical import actors_of_node
 from server.ray.nodes import NODES
 from server.ray.polls import data, parsed, polled, polled_below
 from server.view.view import View
@@ -75,7 +75,7 @@ def one_node(view: View, request: Request) -> Answer:
         return wrapped("Node details fetched.", {"detail": empty})
     detail = _node(view, told, {**(listed if isinstance(listed, dict) else {}), **known}, node_id)
     detail["raylet"].pop("coreWorkersStats", None)
-    detail["actors"] = camel(actors(view, node_id=node_id))
+    detail["actors"] = camel(actors_of_node(view, node_id))
     detail["workers"] = known.get("workers") or []
     return wrapped("Node details fetched.", {"detail": detail})
 

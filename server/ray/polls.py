@@ -1,5 +1,6 @@
 """Answers of the live dashboard that the collector polled: what no event carries."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -20,11 +21,21 @@ def polled(view: View, path: str) -> Any:
 def polled_below(view: View, prefix: str) -> dict[str, Any]:
     """The newest good answers of all paths with a prefix, by the rest of the path."""
     rows = view.rows(
-        "SELECT path[length(?) + 1:], arg_max(body, seen_ns) FROM polls "
-        "WHERE starts_with(path, ?) AND status BETWEEN 200 AND 299 GROUP BY 1",
+        "SELECT path[length(?) + 1:], body FROM polls "
+        "WHERE starts_with(path, ?) AND status BETWEEN 200 AND 299",
         (prefix, prefix),
     )
     return {rest: value for rest, body in rows if (value := parsed(body)) is not None}
+
+
+def bodies(view: View, paths: Sequence[str]) -> dict[str, str]:
+    """The newest good answers of these paths, as JSON text; paths without one are left out."""
+    return dict(
+        view.rows(
+            "SELECT path, body FROM polls WHERE path IN (SELECT unnest(?)) AND status BETWEEN 200 AND 299",
+            (list(paths),),
+        )
+    )
 
 
 def parsed(body: str | None) -> Any:
@@ -36,6 +47,16 @@ def parsed(body: str | None) -> Any:
     except (msgspec.DecodeError, RecursionError):
         return None
     return _without_values(value) if '"env_vars"' in body else value
+
+
+def shallow(body: str | None) -> Any:
+    """An object as `parsed` gives it, but its values stay JSON, to be sent on as they are."""
+    if body is None or '"env_vars"' in body:
+        return parsed(body)
+    try:
+        return msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def _without_values(value: Any) -> Any:
