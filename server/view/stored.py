@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Final
 
 from archive.errors import ObjectMissing
@@ -100,7 +101,7 @@ class StoredViews:
         if len(manifests) < 2:
             return
         before = self._store.now() - SUPERSEDED_SECONDS
-        old = [info.key for info in manifests[:-1] if info.modified < before]
+        old = {one.key for one, newer in pairwise(manifests) if newer.modified < before}
         used: set[str] = set()
         for info in manifests:
             if info.key in old:
