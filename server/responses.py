@@ -1,11 +1,12 @@
 """Answers that several parts of the server give alike: assets, sentences for people and for programs."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from server.frontend.assets import Asset
 from server.pages.render import message_page
@@ -33,6 +34,14 @@ def asset_response(request: Request, asset: Asset, cache_control: str) -> Respon
         headers["Content-Encoding"] = "gzip"
         return Response(asset.compressed, headers=headers, media_type=asset.media_type)
     return Response(asset.content, headers=headers, media_type=asset.media_type)
+
+
+def streamed_response(
+    request: Request, pieces: AsyncIterator[bytes], media_type: str, headers: dict[str, str] | None = None
+) -> Response:
+    """An answer sent piece by piece; who asks with HEAD gets the headers, and no piece is made."""
+    body = () if request.method == "HEAD" else pieces
+    return StreamingResponse(body, headers=headers, media_type=media_type)
 
 
 def wants_page(connection: HTTPConnection) -> bool:

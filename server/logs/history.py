@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from server.logs.bundle import zipped
@@ -20,7 +20,7 @@ from server.logs.search import LARGEST_LIMIT, Found, search
 from server.logs.sending import in_threads
 from server.opening import OpenSession
 from server.pages.render import NodeListing, logs_page
-from server.responses import json_response, page_response
+from server.responses import json_response, page_response, streamed_response
 
 _DEFAULT_LIMIT = 100
 _SHORTEST = 2
@@ -50,7 +50,7 @@ async def send_archive(request: Request) -> Response:
     name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{session.key.cluster}-{session.key.session}-logs.zip")
     body: AsyncIterator[bytes] = in_threads(zipped(session.logs, nodes))
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(body, media_type="application/zip", headers=headers)
+    return streamed_response(request, body, "application/zip", headers)
 
 
 async def show_logs(request: Request) -> Response:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from itertools import groupby
 
-from archive.layout import Origin
 from archive.segment import Facts
 from archive.stream import Segment
 from server.logs.footers import Indexed
@@ -80,7 +79,3 @@ class NodeLogs:
     def holders(self, path: str) -> list[Segment]:
         """The segments that tell anything of a log; none if there is no such log."""
         return self._holders.get(stream_of(path), [])
-
-
-def _place(one: Indexed) -> tuple[Origin, str, int]:
-    return one.name.origin, one.name.node_id, one.name.sequence

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -23,7 +23,7 @@ from server.logs.sending import Follow, Sending
 from server.logs.text import ColourFilter
 from server.opening import OpenSession
 from server.ray.errors import NotRecorded
-from server.responses import json_response
+from server.responses import json_response, streamed_response
 from server.view.errors import ServerError
 
 
@@ -58,10 +58,11 @@ async def send_log(request: Request) -> Response:
     except LogError as error:
         return PlainTextResponse(str(error), 500)
     body = Follow(session, sending).bytes() if followed else sending.bytes()
-    return StreamingResponse(
+    return streamed_response(
+        request,
         _without_colours(body) if question.without_colours else body,
-        media_type="text/plain",
-        headers={"Content-Disposition": f'attachment; filename="{question.download_name}"'},
+        "text/plain",
+        {"Content-Disposition": f'attachment; filename="{question.download_name}"'},
     )
 
 
@@ -90,7 +91,7 @@ async def job_logs(request: Request) -> Response:
         sending = await Sending.of(session.logs, found, ALL_LINES)
     except LogMissing:
         return json_response({"logs": ""})  # as Ray answers for a job whose driver never started
-    return StreamingResponse(_as_json(sending.bytes()), media_type="application/json")
+    return streamed_response(request, _as_json(sending.bytes()), "application/json")
 
 
 async def _driver(session: OpenSession, job: str) -> Whereabouts | Response:

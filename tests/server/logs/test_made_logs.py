@@ -3,6 +3,7 @@
 import http.client
 import io
 import json
+import random
 import zipfile
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -106,6 +107,24 @@ def test_the_end_of_a_long_log_costs_little(serve: Serve, store: CountingStore) 
     assert read(server, "big.log", 1000).encode() == b"".join(text.splitlines(keepends=True)[-1000:])
     assert stored > 10_000_000
     assert store.counted < 1_500_000
+
+
+@pytest.mark.parametrize(
+    "path", ["api/v0/logs/file?node_id={node}&filename=long.log&lines=-1", "api/history/logs/archive"]
+)
+def test_head_is_told_the_headers_and_reads_no_log(serve: Serve, store: CountingStore, path: str) -> None:
+    text = random.Random(1).randbytes(1_000_000)
+    put(store, 1, [Range("logs/long.log", 0, text)])
+    put_catalog(store, "ended")
+    server = serve(store)
+    place = f"{BASE}/{path.format(node=NODE)}"
+    store.counted = 0
+    told = server.get(place, method="HEAD")
+    assert (told.status, told.body) == (200, b"")
+    assert store.counted < 100_000
+    whole = server.get(place)
+    assert told.headers["content-disposition"] == whole.headers["content-disposition"]
+    assert store.counted > len(text)
 
 
 def test_a_log_that_lies_in_many_segments_and_twice_in_some_is_one_text(
