@@ -28,7 +28,7 @@ from sidecar.spool.record import (
 
 _ROLL_SIZE: Final = 4 << 20
 _PATTERN: Final = "journal-*.log"
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(slots=True)
@@ -249,7 +249,7 @@ class Journal:
 
 def told(folder: Path, error: OSError) -> SpoolError:
     """A disk error of the spool as what it means."""
-    if error.errno in _NO_ROOM:
+    if error.errno in NO_ROOM:
         return _full(folder)
     return SpoolUnusable(
         f"the spool {str(folder)!r} can't be used: {error.strerror}; give this process a writable folder"

@@ -3,6 +3,7 @@
 <folder>/lock                                               held by the collector that uses the folder
 <folder>/unassigned/<origin>/                               bodies that came before session and node
 <folder>/nodes/<namespace>/<cluster>/<session>/<node id>/<origin>/
+<folder>/reserve                                            given up where a full disk lets no origin begin
 <folder>/damaged/                                           the newest journal that was not whole
 """
 
@@ -27,7 +28,7 @@ from archive.segment.format import is_file
 from sidecar.errors import SpoolError, SpoolInUse
 from sidecar.spool.budget import Budget
 from sidecar.spool.checkpoint import Checkpoint, CheckpointFile
-from sidecar.spool.journal import Journal, told
+from sidecar.spool.journal import NO_ROOM, Journal, told
 from sidecar.spool.node import Identity, NodeSpool
 from sidecar.spool.record import JournalDamaged, Position
 
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 _NOWHERE: Final = SessionKey("unassigned", "unassigned", "unassigned")
 _NOBODY: Final = "unassigned"
+_RESERVE: Final = 64 << 10
 
 
 class Spool:
@@ -70,6 +72,8 @@ class Spool:
                 raise SpoolInUse(
                     f"another collector uses the spool {str(folder)!r}: end it, or choose another folder"
                 ) from None
+        with contextlib.suppress(OSError):
+            (folder / "reserve").write_bytes(bytes(_RESERVE))
 
     def __enter__(self) -> Self:
         return self
@@ -150,7 +154,22 @@ class Spool:
     def _newest(self, folder: Path, session: SessionKey, node_id: str, *, logs: bool) -> NodeSpool:
         origins = _origins(folder)
         origin = origins[-1] if origins else self._new_origin(folder)
-        return self._opened(folder / str(origin), Identity(session, node_id, origin), logs=logs)
+        identity = Identity(session, node_id, origin)
+        try:
+            return self._opened(folder / str(origin), identity, logs=logs)
+        except OSError as error:
+            # A new origin is little, and before there is one nothing that is left over can be stored and go.
+            if error.errno not in NO_ROOM or not self._reserve_given_up():
+                raise
+            return self._opened(folder / str(origin), identity, logs=logs)
+
+    def _reserve_given_up(self) -> bool:
+        """Whether there was one."""
+        try:
+            (self._folder / "reserve").unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
     def _new_origin(self, folder: Path) -> Origin:
         """A new one, younger than all that the folder has, whatever the clock says."""

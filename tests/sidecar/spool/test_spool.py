@@ -451,6 +451,31 @@ def test_a_left_over_node_that_can_not_be_opened_keeps_no_other_waiting(folder: 
         assert [kept(node) for node in spool.left_over()] == [{"events": b"x\n"}] * 2
 
 
+def test_on_a_full_disk_a_node_still_begins_so_that_what_is_left_over_can_go(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Spool(folder, BUDGET) as spool:
+        spool.node(SESSION, NODE).append("events", b"x\n")
+    works = os.pwrite
+    full = False
+
+    def pwrite(descriptor: int, data: bytes, place: int) -> int:
+        if full or (folder / "reserve").exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return works(descriptor, data, place)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    with Spool(folder, BUDGET) as spool:
+        assert kept(spool.node(SESSION, "bb" * 28)) == {}
+        [left] = spool.left_over()
+        assert kept(left) == {"events": b"x\n"}
+        full = True
+        with pytest.raises(SpoolFull):
+            spool.node(SESSION, "cc" * 28)
+        full = False
+        spool.node(SESSION, "cc" * 28)
+
+
 def test_what_is_left_over_tells_when_it_was_written_last(folder: Path) -> None:
     moments = iter(range(100, 1000, 100))
     with Spool(folder, BUDGET, wall=lambda: next(moments)) as spool:
