@@ -1,5 +1,6 @@
 """The recorded session of real Ray, as a collector would have stored it, opened by a server's own means."""
 
+import asyncio
 import gzip
 import http.client
 import json
@@ -12,9 +13,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import uvicorn
+from starlette.applications import Starlette
 
 from archive.catalog import CatalogEntry, encode
 from archive.layout import Origin, Role, SegmentName, SessionKey
@@ -25,6 +28,7 @@ from server.app import create_app
 from server.frontend.assets import Frontend
 from server.frontend.wheel import installed_build
 from server.parts import Parts
+from server.ray import routes
 from server.view.view import View
 from server.view.views import Views
 
@@ -176,8 +180,66 @@ class Answer:
         return json.loads(self.body)
 
     @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of a State API list."""
+        rows: list[dict[str, Any]] = self.json["data"]["result"]["result"]
+        return rows
+
+    @property
     def text(self) -> str:
         return self.body.decode()
+
+
+class Opened:
+    """What stands in `request.state.session`."""
+
+    def __init__(self, view: View) -> None:
+        self.key = view.key
+        self._view = view
+
+    async def view(self) -> View:
+        return self._view
+
+
+class Api:
+    """Ray's API of one view, asked through ASGI."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self._app = Starlette(routes=routes)
+        self._session = Opened(view)
+
+    def ask(self, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None) -> Answer:
+        place, _, query = path.partition("?")
+        scope = {
+            "type": "http",
+            "method": method,
+            "scheme": "http",
+            "http_version": "1.1",
+            "path": unquote(place),
+            "raw_path": place.encode(),
+            "query_string": query.encode(),
+            "root_path": "",
+            "headers": [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()],
+            "server": ("127.0.0.1", 80),
+            "client": None,
+            "state": {"session": self._session},
+        }
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        asyncio.run(self._app(scope, receive, send))
+        start = next(message for message in sent if message["type"] == "http.response.start")
+        body = b"".join(
+            message.get("body", b"") for message in sent if message["type"] == "http.response.body"
+        )
+        named = {name.decode(): value.decode() for name, value in start["headers"]}
+        return Answer(start["status"], named, body)
 
 
 @dataclass(frozen=True)
@@ -251,3 +313,19 @@ def store_segment() -> Callable[..., None]:
 def store_catalog() -> Callable[..., None]:
     """Stores a head's catalog entry."""
     return put_catalog
+
+
+@pytest.fixture(scope="session")
+def api_of() -> Callable[[View], Api]:
+    """Makes the API of any view."""
+    return Api
+
+
+@pytest.fixture(scope="session")
+def recorded() -> Callable[[str], Any]:
+    """Gives a recorded answer of `http/` as plain values."""
+
+    def read(name: str) -> Any:
+        return json.loads(recorded_bytes(next((RAY / "http").glob(f"{name}.*"))))
+
+    return read
