@@ -34,8 +34,6 @@ _EMPTY: Final[list[Any]] = [None] * len(_COLUMNS)
 
 _DEFINED: Final = PLACE["defined"]
 _JOB: Final = PLACE["job_id"]
-_ACTOR: Final = PLACE["actor_id"]
-_TYPE: Final = PLACE["type"]
 _NODE: Final = PLACE["node_id"]
 _WORKER: Final = PLACE["worker_id"]
 _PID: Final = PLACE["worker_pid"]

@@ -1,4 +1,5 @@
-"""Ray's ONE-event JSON, decoded to the fields that a view needs; the rest is skipped.
+"""Ray's ONE-event JSON, decoded to the fields that a view needs; `fields.py` counts those
+that are new.
 
 Source: `ray.core.generated.events_*_pb2` as Ray's aggregator agent prints them: camelCase keys, ids as
 base64, 64-bit integers as text. With RAY_DASHBOARD_AGGREGATOR_AGENT_PRESERVE_PROTO_FIELD_NAME=1 the keys are

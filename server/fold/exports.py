@@ -1,4 +1,4 @@
-"""Ray's `export_events/` files and `events/` files, line by line.
+"""Ray's `export_events/` files, line by line.
 
 Up to Ray 2.40 they are the whole history of tasks, actors, nodes and jobs; from then on those come as events
 and only submission jobs, Train and Data are written here. Each line is `{event_id, timestamp, source_type,
@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from server.fold.attempts import Attempts, put_all
 from server.fold.batch import Batch, Gathered
-from server.fold.cluster_events import HEAD_RESOURCE, actor_transition, readable
+from server.fold.entities import HEAD_RESOURCE, actor_transition, readable
 from server.fold.events import Slices, TaskProfile
 from server.fold.ids import hex_id
 from server.fold.profile import profiles
@@ -281,25 +281,3 @@ _OBSERVERS: Final[dict[str, Callable[[dict[str, Any], int, int, Gathered], None]
     "EXPORT_DRIVER_JOB": _job,
     "EXPORT_SUBMISSION_JOB": _submission,
 }
-
-
-def observe_cluster_events(lines: Iterator[tuple[int, bytes]], gathered: Gathered) -> None:
-    """Lines of `logs/events/event_*.log`: Ray's own words about jobs, raylets and the autoscaler."""
-    for _, line in lines:
-        try:
-            record: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
-            row = {
-                "event_id": record.get("event_id") or "",
-                "source_type": record.get("source_type"),
-                "host_name": record.get("host_name") or record.get("source_hostname"),
-                "pid": int(record.get("pid") or record.get("source_pid") or 0) or None,
-                "severity": record.get("severity"),
-                "label": record.get("label"),
-                "message": record.get("message"),
-                "timestamp": str(record.get("timestamp") or ""),
-                "custom_fields": json_text(record.get("custom_fields") or {}),
-            }
-        except (msgspec.DecodeError, TypeError, ValueError) as error:
-            gathered.fault("undecodable cluster event", type(error).__name__)
-            continue
-        gathered.add("cluster_events", row)

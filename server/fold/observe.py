@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from server.fold import cluster_events as cluster
+from server.fold import entities
 from server.fold.attempts import Attempts
 from server.fold.batch import Batch, Gathered
 from server.fold.events import Event, TaskProfile, decode_event, decode_events, respelled
@@ -65,12 +65,12 @@ def _observe_rest(event: Event, gathered: Gathered) -> None:
 
 
 _REST: Final[dict[str, Callable[..., None]]] = {
-    "actor_definition_event": cluster.actor_definition,
-    "actor_lifecycle_event": cluster.actor_lifecycle,
-    "node_definition_event": cluster.node_definition,
-    "node_lifecycle_event": cluster.node_lifecycle,
-    "worker_definition_event": cluster.worker_definition,
-    "worker_lifecycle_event": cluster.worker_lifecycle,
-    "driver_job_definition_event": cluster.job_definition,
-    "driver_job_lifecycle_event": cluster.job_lifecycle,
+    "actor_definition_event": entities.actor_definition,
+    "actor_lifecycle_event": entities.actor_lifecycle,
+    "node_definition_event": entities.node_definition,
+    "node_lifecycle_event": entities.node_lifecycle,
+    "worker_definition_event": entities.worker_definition,
+    "worker_lifecycle_event": entities.worker_lifecycle,
+    "driver_job_definition_event": entities.job_definition,
+    "driver_job_lifecycle_event": entities.job_lifecycle,
 }

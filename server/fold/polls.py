@@ -1,4 +1,4 @@
-"""Polled answers and node statistics.
+"""Polled answers.
 
 `polls` lines are `{"t": seconds, "path", "status", "body"}`; the body is JSON, or text that a proxy answered.
 Answers that list actors or nodes are also kept by entity, since Ray blanks what has died: the row of each
@@ -12,7 +12,6 @@ import msgspec
 from msgspec import Raw, Struct
 
 from server.fold.batch import Gathered
-from server.fold.events import NOTHING, raw_text
 from server.fold.tables import stamped
 from server.fold.times import plausible
 
@@ -86,46 +85,3 @@ def _entities(path: str, text: str) -> Iterator[tuple[str, str]]:
     for entity, state, row in rows:
         if state == "ALIVE":
             yield str(entity), msgspec.json.encode(row).decode()
-
-
-class Stat(Struct):
-    """One row of the `stats` stream; what a node has not is absent."""
-
-    t: float
-    node_id: str
-    cpu: float | None = None
-    mem_used: int | None = None
-    mem_total: int | None = None
-    disk_used: int | None = None
-    net_sent: float | None = None
-    net_received: float | None = None
-    object_store_used: int | None = None
-    gpu: Raw = NOTHING
-
-
-def observe_stats(lines: Iterator[tuple[int, bytes]], gathered: Gathered) -> None:
-    """Node statistics as they were stored."""
-    for _, line in lines:
-        try:
-            stat = msgspec.json.decode(line, type=Stat, strict=False)
-        except msgspec.DecodeError as error:
-            gathered.fault("undecodable statistic", type(error).__name__)
-            continue
-        ns = plausible(int(stat.t * 1000) * 1_000_000)
-        if ns is None:
-            gathered.fault("absurd timestamp", "statistic")
-            continue
-        values = {name: getattr(stat, name) for name in _STATISTICS}
-        gpu = raw_text(stat.gpu)
-        gathered.add("stats", {"node_id": stat.node_id, "seen_ns": ns, "gpu": gpu} | values)
-
-
-_STATISTICS: Final = (
-    "cpu",
-    "mem_used",
-    "mem_total",
-    "disk_used",
-    "net_sent",
-    "net_received",
-    "object_store_used",
-)

@@ -24,6 +24,7 @@ class FoldPool:
     """Runs go to whichever process is free; a process that dies takes one run with it and is replaced."""
 
     def __init__(self, processes: int = PROCESSES) -> None:
+        self._processes = processes
         self._idle: SimpleQueue[_Worker | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._alive: set[_Worker] = set()
@@ -46,7 +47,7 @@ class FoldPool:
         results: list[RunResult] = []
         under_way: deque[Future[RunResult]] = deque()
         for run in runs:
-            if len(under_way) >= PROCESSES:
+            if len(under_way) >= self._processes:
                 results.append(under_way.popleft().result())
             under_way.append(self._threads.submit(self.run, run, told))
         return results + [one.result() for one in under_way]
@@ -74,7 +75,7 @@ class FoldPool:
             self._idle.put(worker if healthy else None)
         if isinstance(result, RunResult):
             return result
-        raise FoldFailed(f"segments could not be folded: {result}") from result
+        raise FoldFailed(f"segments could not be folded: {result}; ask again, it may have passed") from result
 
     def close(self) -> None:
         """Ends the processes, whatever they are doing."""

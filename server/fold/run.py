@@ -16,11 +16,13 @@ from archive.segment import Facts, Footer, FrameEntry, footer_of, read_frame
 from archive.store.base import ObjectInfo, Store
 from server.fold.attempts import MOST_ROWS, Attempts
 from server.fold.batch import Batch, Gathered
-from server.fold.exports import observe_cluster_events, observe_exports
+from server.fold.cluster_events import observe_cluster_events
+from server.fold.exports import observe_exports
 from server.fold.lines import Fragment, LineStream, numbered
 from server.fold.observe import observe_events
 from server.fold.part import PartWriter
-from server.fold.polls import observe_polls, observe_stats
+from server.fold.polls import observe_polls
+from server.fold.stats import observe_stats
 
 WHOLE: Final = 2 << 20
 """Segments up to this size are read at once; of larger ones, the end, and then the frames that are folded."""

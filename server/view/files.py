@@ -45,7 +45,7 @@ def told() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise FoldFailed(f"the session's tables could not be merged: {error}") from error
+        raise FoldFailed(f"tables could not be merged: {error}; the next request tries again") from error
 
 
 def _queries(

@@ -260,4 +260,4 @@ _UNREADABLE: Final = (
 
 def _require(key: SessionKey, anything: object) -> None:
     if not anything:
-        raise SessionUnknown(f"the archive holds no session {key.path}")
+        raise SessionUnknown(f"the archive holds no session {key.path}; the list of sessions tells which")
