@@ -18,6 +18,7 @@ from archive.store.url import open_store
 from bench.figure import Figure
 from bench.session import write_session
 from server.ray import routes
+from server.view.remembered import Remembered
 from server.view.view import View
 from server.view.views import Views
 
@@ -99,7 +100,6 @@ async def median_ms(app: Starlette, session: Opened, path: str) -> tuple[float, 
         raise RuntimeError(f"{path} was answered with {status}")
     times = []
     for _ in range(TIMES):
-        (await session.view()).remembered.clear()
         began = time.perf_counter()
         await ask(app, session, path)
         times.append((time.perf_counter() - began) * 1000)
@@ -118,6 +118,7 @@ def _figures(folder: Path, tasks: int) -> Iterator[Figure]:
     key = write_session(url, tasks)
     with Views(open_store(url), folder / "cache", 4 << 30) as views:
         view = views.open(key, 600)
+        view.remembered = Remembered(0)
         app, session = Starlette(routes=routes), Opened(view)
         named = {
             "task": view.rows("SELECT max(task_id) FROM tasks WHERE defined")[0][0],

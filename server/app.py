@@ -22,12 +22,11 @@ from archive.errors import NameInvalid, StoreError
 from server.catalog import Catalog
 from server.metrics import Measured, Metrics
 from server.opening import Openings
-from server.pages.assets import page_asset
 from server.pages.errors import QuestionInvalid
 from server.pages.listing import answer, read_question
 from server.pages.render import empty_page, session_json, sessions_page
 from server.parts import Parts
-from server.responses import Sentence, asset_response, json_response, page_response, sentence_response
+from server.responses import Sentence, json_response, page_asset_response, page_response, sentence_response
 from server.session_site import SessionSite
 from server.view.errors import FoldFailed, SessionUnknown, ViewPending
 
@@ -67,13 +66,6 @@ class HistoryPages:
         }
         return json_response(body, headers={"Cache-Control": "no-store"})
 
-    async def asset(self, request: Request) -> Response:
-        """A file of our own pages."""
-        asset = page_asset(request.path_params["name"])
-        if asset is None:
-            raise HTTPException(404)
-        return asset_response(request, asset, "no-cache")
-
     async def healthy(self, _request: Request) -> Response:
         """The process answers."""
         return PlainTextResponse("ok\n")
@@ -98,7 +90,7 @@ def create_app(parts: Parts) -> Starlette:
     routes: list[BaseRoute] = [
         Route("/", pages.sessions_page),
         Route("/api/sessions", pages.sessions_json),
-        Route("/assets/{name}", pages.asset),
+        Route("/assets/{name}", page_asset_response),
         Route("/healthz", pages.healthy),
         Route("/readyz", pages.ready),
         Route("/metrics", pages.metrics),
@@ -179,7 +171,14 @@ def _handlers(base_path: str) -> dict[Any, Callable[[Request, Exception], Respon
         if status == 405:
             text = "This server shows history and changes nothing: it answers GET and HEAD only."
             return tell(request, Sentence(405, "History can't be changed", text))
-        return tell(request, Sentence(status, "Nothing here", f"There is nothing at {request.url.path}."))
+        return tell(
+            request,
+            Sentence(
+                status,
+                "Nothing here",
+                f"There is nothing at {request.url.path}; the sessions are listed at {base_path}/.",
+            ),
+        )
 
     def unexpected(request: Request, _error: Exception) -> Response:
         return tell(request, Sentence(500, "A fault of this server", "This server failed; its log says how."))

@@ -59,7 +59,10 @@ class Catalog:
         if key in (await self.snapshot()).by_key:
             return
         if not await asyncio.to_thread(self._has_segments, key):
-            raise SessionUnknown(f"The archive holds no session {key.path}.")
+            raise SessionUnknown(
+                f"The archive holds no session {key.path}: its name is mistyped, or it was deleted."
+                " The list of sessions shows what there is."
+            )
 
     async def newest(self, namespace: str, cluster: str) -> Session:
         """The newest session of a cluster. Raises: SessionUnknown, StoreError."""

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from server.frontend.assets import Asset
+from server.pages.assets import page_asset
 from server.pages.render import message_page
 
 _POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'"
@@ -34,6 +36,14 @@ def asset_response(request: Request, asset: Asset, cache_control: str) -> Respon
         headers["Content-Encoding"] = "gzip"
         return Response(asset.compressed, headers=headers, media_type=asset.media_type)
     return Response(asset.content, headers=headers, media_type=asset.media_type)
+
+
+async def page_asset_response(request: Request) -> Response:
+    """The file of our own pages that `name` in the path asks for. Raises: HTTPException."""
+    asset = page_asset(request.path_params["name"])
+    if asset is None:
+        raise HTTPException(404)
+    return asset_response(request, asset, "no-cache")
 
 
 def streamed_response(

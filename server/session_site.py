@@ -18,12 +18,11 @@ from server.logs.history import routes as history_routes
 from server.logs.routes import routes as log_routes
 from server.logs.session import LogShelf
 from server.opening import Openings, OpenSession
-from server.pages.assets import page_asset
 from server.pages.render import SESSION_ROOT, Bar, bar_head, bar_html, message_page, progress_page
 from server.pages.words import utc
 from server.parts import Parts
 from server.ray import routes as ray_routes
-from server.responses import asset_response, page_response, wants_page
+from server.responses import asset_response, page_asset_response, page_response, wants_page
 from server.sessions import END_MISSING, Session, State
 from server.view.errors import ViewPending
 from server.view.view import View
@@ -45,7 +44,7 @@ class SessionSite:
         routes = [
             Route("/", self._index),
             Route("/index.html", self._index),
-            Route("/history/assets/{name}", self._page_asset),
+            Route("/history/assets/{name}", page_asset_response),
             *history_routes,
             *log_routes,
             *ray_routes,
@@ -86,12 +85,6 @@ class SessionSite:
             return page_response(page, 503)
         html = self._frontend.index(bar_head(), bar_html(_bar(view, self._catalog.known(session.key))))
         return HTMLResponse(html, headers={"Cache-Control": "no-store"})
-
-    async def _page_asset(self, request: Request) -> Response:
-        asset = page_asset(request.path_params["name"])
-        if asset is None:
-            raise HTTPException(404)
-        return asset_response(request, asset, "no-cache")
 
     async def _asset(self, request: Request) -> Response:
         """A file of the front end. Names below `static/` carry a hash of their content: they never change."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, TypeVar
 
 from server.ray.errors import QueryInvalid
 from server.ray.query import Filter, boolean
@@ -10,6 +10,7 @@ from server.ray.query import Filter, boolean
 BIGGEST: Final = 2**63 - 1
 
 Value = str | int | float | bool
+Number = TypeVar("Number", int, float)
 
 
 class Kind(Enum):
@@ -71,12 +72,12 @@ def _condition(column: Column, asked: Filter) -> Condition:
         case Kind.BOOLEAN:
             return Condition(f"{column.name} {operator} ?", (_boolean(column.name, asked.value),))
         case Kind.INTEGER:
-            whole = _integer(column.name, asked.value)
+            whole = _number(column.name, asked.value, int)
             if abs(whole) > BIGGEST:
                 return Condition("FALSE" if asked.predicate == "=" else "TRUE")
             return Condition(f"{column.name} {operator} ?", (whole,))
         case Kind.NUMBER:
-            return Condition(f"{column.name} {operator} ?", (_float(column.name, asked.value),))
+            return Condition(f"{column.name} {operator} ?", (_number(column.name, asked.value, float),))
 
 
 def _boolean(name: str, text: str) -> bool:
@@ -89,23 +90,13 @@ def _boolean(name: str, text: str) -> bool:
         ) from None
 
 
-def _integer(name: str, text: str) -> int:
+def _number(name: str, text: str, read: type[Number]) -> Number:
     try:
-        return int(text)
+        return read(text)
     except ValueError:
         raise QueryInvalid(
-            f"Invalid filter `--filter {name} {text}` for a int type column. "
-            f"Please provide an integer filter `--filter {name} [int]`"
-        ) from None
-
-
-def _float(name: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise QueryInvalid(
-            f"Invalid filter `--filter {name} {text}` for a float type column. "
-            f"Please provide an integer filter `--filter {name} [float]`"
+            f"Invalid filter `--filter {name} {text}` for a {read.__name__} type column. "
+            f"Please provide an integer filter `--filter {name} [{read.__name__}]`"
         ) from None
 
 
