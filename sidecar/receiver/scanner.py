@@ -105,7 +105,7 @@ class Scanner:
             elif byte == b"," or (byte in (b"}", b"]") and self._depth == 1):
                 self._add(piece, start, at)
                 start = at + 1
-                self._end_of_element(last=byte != b",")
+                self._end_of_element(byte)
                 if byte != b",":
                     return start
             elif byte:
@@ -125,8 +125,10 @@ class Scanner:
         self._escape = byte == b"\\"
         return at + len(byte)
 
-    def _end_of_element(self, *, last: bool) -> None:
-        empty = last and not self._commas and self._sample is None and not self._element.strip(_BLANK)
+    def _end_of_element(self, byte: bytes) -> None:
+        nothing = self._sample is None and not self._element.strip(_BLANK)
+        empty = byte == b"]" and not self._commas and nothing
+        last = byte != b","
         self._commas = True
         if last:
             self._state = State.AFTER

@@ -5,6 +5,7 @@ to equal length) and line breaks between tokens (a blank each). Task profile eve
 needed by the timeline alone, are told by one byte search and kept apart.
 """
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -71,14 +72,18 @@ class Splitter:
     def elements(self, elements: list[bytes]) -> Split:
         """Sorts what was found between the commas of an array; each may be anything."""
         split = Split()
-        try:
-            self._sort(b"[%s]" % b",".join(elements), split)
-        except _UNDECODABLE:
-            for element in elements:
-                self._judge(element, split)
+        if all(elements):
+            with contextlib.suppress(*_UNDECODABLE):
+                self._sort(b"[%s]" % b",".join(elements), split)
+                return split
+        for element in elements:
+            self._judge(element, split)
         return split
 
     def _judge(self, element: bytes, split: Split) -> None:
+        if not element:  # `[]` is an array, but what stood between these commas is no event
+            split.set_apart(element)
+            return
         try:
             self._sort(b"[%s]" % element, split)
         except _UNDECODABLE:
