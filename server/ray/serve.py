@@ -11,7 +11,7 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from server.ray.answers import Answer, plain
-from server.ray.closing import ending
+from server.ray.closing import INFERRED, ending
 from server.ray.polls import polled
 from server.view.view import SessionFacts, View
 
@@ -43,7 +43,7 @@ def _closed(known: dict[str, Any], facts: SessionFacts) -> dict[str, Any]:
     def ended(one: dict[str, Any]) -> dict[str, Any]:
         """An application or deployment: what failed to start stays so, all else is over."""
         before = one.get("status")
-        said = f"Last known state before the session's end at {at} UTC: {before}. {end.sentence}"
+        said = f"Last known state: {before} (session {facts.state} at {at} UTC). {INFERRED}."
         return {
             **one,
             "status": before if before == _FAILED else _OVER,

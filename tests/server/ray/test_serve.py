@@ -24,10 +24,10 @@ def test_after_the_end_nothing_runs_and_messages_tell_what_was_last_known(ended_
     application = told["applications"]["helloapp"]
     deployment = application["deployments"]["Hello"]
     assert (application["status"], deployment["status"]) == ("UNHEALTHY", "UNHEALTHY")
-    assert application["message"].startswith(
-        "Last known state before the session's end at 2026-11-23 02:50:00 UTC: RUNNING. The session was lost"
+    assert application["message"] == (
+        "Last known state: RUNNING (session lost at 2026-11-23 02:50:00 UTC). Inferred by the history server."
     )
-    assert "02:50:00 UTC: HEALTHY. " in deployment["message"]
+    assert "Last known state: HEALTHY" in deployment["message"]
     assert [replica["state"] for replica in deployment["replicas"]] == ["STOPPED", "STOPPED"]
     assert {proxy["status"] for proxy in told["proxies"].values()} == {"UNHEALTHY"}
 
@@ -46,4 +46,4 @@ def test_a_deployment_that_failed_to_start_still_says_why(make_api: Callable[...
     api = make_api({"polls": [poll]}, state="ended")
     application = api.ask("/api/serve/applications/").json["applications"]["a"]
     assert application["status"] == "DEPLOY_FAILED"
-    assert application["message"].startswith("No module named shop. Last known state")
+    assert application["message"].startswith("No module named shop. Last known state: DEPLOY_FAILED")
