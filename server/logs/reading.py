@@ -110,4 +110,9 @@ def _told(damage: Damage) -> Note:
 
 def _marker(note: Note, *, at_line_start: bool) -> bytes:
     """A line of its own that tells what is missing where it stands."""
-    return f"{'' if at_line_start else chr(10)}[ray history: {note.text}]\n".encode()
+    return (b"" if at_line_start else b"\n") + line_of(note.text)
+
+
+def line_of(text: str) -> bytes:
+    """What this server says within a log, as a line of its own."""
+    return f"[ray history: {text}]\n".encode()

@@ -7,6 +7,7 @@ it by task, actor or submission asks the view where it lies (`server.ray.whereab
 import asyncio
 import posixpath
 from dataclasses import dataclass
+from typing import Final
 
 from server.logs.errors import LogMissing, LogUnclear
 from server.logs.listing import worker_file
@@ -14,18 +15,21 @@ from server.logs.node import NodeLogs
 from server.logs.question import LogQuestion
 from server.logs.session import SessionLogs
 from server.opening import OpenSession
-from server.ray.errors import NotRecorded
+from server.ray.errors import NotRecorded, PartUnknown
 from server.ray.whereabouts import actor_processes, driver_log, task_log
+
+WHOLE_OUTPUT: Final = "which part this task wrote was not recorded; this is all that its worker wrote"
 
 
 @dataclass(frozen=True)
 class Whereabouts:
-    """The bytes [start, end) of one log; `end` is None where the log ends."""
+    """The bytes [start, end) of one log; `end` is None where it ends. `note`: what a reader must know."""
 
     node_id: str
     path: str
     start: int = 0
     end: int | None = None
+    note: str = ""
 
 
 async def resolve(session: OpenSession, question: LogQuestion) -> Whereabouts:
@@ -100,8 +104,19 @@ def _holder_of(logs: SessionLogs, path: str) -> str | None:
 
 
 async def _of_task(session: OpenSession, task_id: str, question: LogQuestion) -> Whereabouts:
+    """The part of its worker's output that a task wrote; all of it where the part is not known.
+
+    Ray shows nothing then.
+    """
     view = await session.view()
-    found = await asyncio.to_thread(task_log, view, task_id, question.attempt, question.suffix)
+    try:
+        found = await asyncio.to_thread(task_log, view, task_id, question.attempt, question.suffix)
+    except PartUnknown as error:
+        node = await asyncio.to_thread(session.logs.node, error.node_id)
+        path = worker_file(node.paths, question.suffix, worker_id=error.worker_id) if node else None
+        if path is None:
+            raise
+        return Whereabouts(error.node_id, path, note=WHOLE_OUTPUT)
     return Whereabouts(found.node_id, found.file, found.start, found.end)
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from server.logs.errors import LogMissing
 from server.logs.question import ALL_LINES
+from server.logs.reading import line_of
 from server.logs.resolve import Whereabouts
 from server.logs.session import SessionLogs
 from server.opening import OpenSession
@@ -17,13 +18,14 @@ _TERMINAL: Final = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
 
 @dataclass(frozen=True)
 class Sending:
-    """The bytes [start, end) of one log."""
+    """The bytes [start, end) of one log, behind a note if there is one."""
 
     logs: SessionLogs
     node_id: str
     path: str
     start: int
     end: int
+    note: str = ""
 
     @classmethod
     async def of(cls, logs: SessionLogs, found: Whereabouts, lines: int) -> "Sending":
@@ -44,10 +46,12 @@ class Sending:
         end = reader.end if found.end is None else min(reader.end, found.end)
         if lines != ALL_LINES:
             start = max(start, logs.last_lines(found.node_id, found.path, lines, (start, end)))
-        return cls(logs, found.node_id, found.path, start, end)
+        return cls(logs, found.node_id, found.path, start, end, found.note)
 
     async def bytes(self) -> AsyncIterator[bytes]:
         """The bytes, each piece read in a thread."""
+        if self.note:
+            yield line_of(self.note)
         if self.start > self.end:
             return
         async for piece in in_threads(self.logs.read(self.node_id, self.path, self.start, self.end)):

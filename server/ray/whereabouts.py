@@ -10,7 +10,7 @@ from typing import Literal
 
 from server.ray import jobs
 from server.ray.actors import TRANSITIONS
-from server.ray.errors import NotRecorded
+from server.ray.errors import NotRecorded, PartUnknown
 from server.view.view import View
 
 Suffix = Literal["out", "err"]
@@ -46,7 +46,11 @@ class DriverLog:
 
 
 def task_log(view: View, task_id: str, attempt: int, suffix: Suffix) -> TaskLog:
-    """The output of one task attempt. `NotRecorded` when it, its node or its log is unknown."""
+    """The output of one task attempt.
+
+    `NotRecorded` when it, its node or its worker is unknown, `PartUnknown` when only its part of the worker's
+    output is.
+    """
     stream = "stderr" if suffix == "err" else "stdout"
     rows = view.rows(
         f"SELECT node_id, worker_id, actor_id, {stream}_file, {stream}_start, {stream}_end, type "
@@ -63,16 +67,20 @@ def task_log(view: View, task_id: str, attempt: int, suffix: Suffix) -> TaskLog:
             f"Could not find log file for task attempt.{task_id}({attempt}) due to missing node info."
         )
     if file is None and kind == "ACTOR_TASK":
-        raise NotRecorded(
+        raise _part_unknown(
+            node_id,
+            worker_id,
             f"For actor task, please query actor log for actor({actor_id}): e.g. ray logs actor "
             f"--id {actor_id} . Or set RAY_ENABLE_RECORD_ACTOR_TASK_LOGGING=1 in actor's runtime env or "
             "when starting the cluster. "
-            "Ray leaves it off by default, since it can be expensive."
+            "Ray leaves it off by default, since it can be expensive.",
         )
     if file is None:
-        raise NotRecorded(
+        raise _part_unknown(
+            node_id,
+            worker_id,
             f"Could not find log file for task attempt:{task_id}({attempt}).Worker id = {worker_id}, "
-            f"node id = {node_id},log_info = None"
+            f"node id = {node_id},log_info = None",
         )
     return TaskLog(node_id, _below_logs(file), start or 0, end)
 
@@ -112,6 +120,10 @@ def driver_log(view: View, job: str) -> DriverLog:
     if node_id is None:
         raise NotRecorded(f"The node on which the driver of job {job} ran was not recorded.")
     return DriverLog(node_id, f"job-driver-{submission_id}.log")
+
+
+def _part_unknown(node_id: str, worker_id: str | None, reason: str) -> NotRecorded:
+    return NotRecorded(reason) if worker_id is None else PartUnknown(reason, node_id, worker_id)
 
 
 def _below_logs(path: str) -> str:

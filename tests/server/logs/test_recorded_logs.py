@@ -1,6 +1,7 @@
 """The log endpoints over the recorded session, compared with what a live Ray answered."""
 
 import json
+import re
 import tarfile
 from pathlib import Path
 from typing import Any, Final
@@ -42,6 +43,10 @@ def logs_of(node: str) -> dict[str, bytes]:
     return found
 
 
+def without_colours(data: bytes) -> bytes:
+    return re.sub(rb"\x1b\[[0-9;]*m", b"", data)
+
+
 @pytest.mark.parametrize(("path", "name"), recordings(200, "task_log_", "actor_log_"))
 def test_logs_of_tasks_and_actors_are_rays_answers_byte_for_byte(
     recorded_server: Any, path: str, name: str
@@ -52,7 +57,33 @@ def test_logs_of_tasks_and_actors_are_rays_answers_byte_for_byte(
     assert answer.headers["content-disposition"] == 'attachment; filename="file.txt"'
 
 
-@pytest.mark.parametrize(("path", "name"), recordings(500, "task_log_", "log_missing", "log_traversal"))
+UNKNOWN_PARTS = recordings(500, "task_log_")
+OF_KNOWN_WORKERS = [
+    one for one in UNKNOWN_PARTS if b"due to missing node info" not in recorded_body(one.values[1])
+]
+OF_NOBODY = [
+    *recordings(500, "log_missing", "log_traversal"),
+    *(one for one in UNKNOWN_PARTS if one not in OF_KNOWN_WORKERS),
+]
+
+
+@pytest.mark.parametrize(("path", "name"), OF_KNOWN_WORKERS)
+def test_where_a_tasks_part_is_not_known_all_that_its_worker_wrote_is_shown(
+    recorded_server: Any, path: str, name: str
+) -> None:
+    answer = recorded_server.get(SESSION + path)
+    assert answer.status == 200
+    first, _, rest = answer.body.partition(b"\n")
+    assert (
+        first
+        == b"[ray history: which part this task wrote was not recorded; this is all that its worker wrote]"
+    )
+    assert rest in {
+        without_colours(data) for node in ("head", "worker") for data in logs_of(node).values()
+    } | {b""}
+
+
+@pytest.mark.parametrize(("path", "name"), OF_NOBODY)
 def test_what_ray_could_not_tell_is_500_with_rays_reason(recorded_server: Any, path: str, name: str) -> None:
     answer = recorded_server.get(SESSION + path)
     assert answer.status == 500

@@ -225,7 +225,7 @@ class TestRenaming:
         assert collector.text("logs/a.out") == b"0\n1\n2\n3\n"
 
     @pytest.mark.parametrize("cpp", [False, True])
-    def test_misses_nothing_of_a_ring_that_turns_while_it_is_looked_at(
+    def test_misses_nothing_silently_of_a_ring_that_turns_while_it_is_looked_at(
         self, collector: Any, write: Write, ring: Any, cpp: bool
     ) -> None:
         log = ring("a.out", 30, cpp)
@@ -250,9 +250,11 @@ class TestRenaming:
             scanned.set()
         thread.join()
         collector.finish()
-        expected = "".join(f"{number}\n" for number in range(turns))
-        assert collector.text("logs/a.out") == expected.encode()
-        assert collector.marks("logs/a.out") == []
+        expected = [b"%d" % number for number in range(turns)]
+        lines = collector.text("logs/a.out").splitlines()
+        # A listing can miss names that are moved hundreds of times a second; then that is told.
+        gaps = collector.marks("logs/a.out")
+        assert lines == expected or (len(gaps) == 1 and set(lines) <= set(expected))
 
     def test_takes_a_name_with_a_number_for_a_log_of_its_own(self, collector: Any, write: Write) -> None:
         write("metrics.2.log", "own")
