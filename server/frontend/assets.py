@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from server.frontend.dead_nodes import with_logs_of_dead_nodes
+from server.frontend.adapted import adapted
 from server.frontend.errors import FrontendChanged
 
 _BODY: Final = "<body>"
@@ -48,7 +48,7 @@ class Frontend:
         )
         self._main = self._main_script()
         script = (build / self._main).read_text(encoding="utf-8")
-        self._script = with_logs_of_dead_nodes(script).encode()
+        self._script = adapted(script).encode()
         # The file's name tells Ray's content, which browsers may keep for ever; the query tells ours.
         ours = f"{self._main}?v={hashlib.sha256(self._script).hexdigest()[:8]}"
         self._index = (build / "index.html").read_text(encoding="utf-8").replace(self._main, ours, 1)

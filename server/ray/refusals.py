@@ -20,8 +20,13 @@ def cluster_is_gone(_view: View, _request: Request) -> Answer:
     return text(GONE, 404)
 
 
-def no_platform_events(_view: View, _request: Request) -> Answer:
-    """`api/v0/platform_events`: 404 hides the tab, as in a cluster that does not record them."""
+def no_platform_events(_view: View, request: Request) -> Answer:
+    """`api/v0/platform_events`: 404, as in a cluster that does not record them.
+
+    The front end asks by HEAD, as it is served here (`server/frontend/adapted.py`): 204 hides the tab.
+    """
+    if request.method == "HEAD":
+        return Answer(b"", 204)
     return text("404: Not Found. Platform events were not recorded in this session.", 404)
 
 

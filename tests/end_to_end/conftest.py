@@ -173,12 +173,6 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-# Answers of Ray's own dashboard that are no success, and why they are right here.
-EXPECTED_REFUSALS = {
-    "api/v0/platform_events": "404 hides the tab for Kubernetes' events, of which this session has none",
-}
-
-
 class Visit:
     """A page in Chromium that notes whatever a visitor should never meet."""
 
@@ -214,7 +208,7 @@ class Visit:
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not any(path in message.location["url"] for path in EXPECTED_REFUSALS):
+        if message.type == "error":
             self.problems.append(f"console: {message.text} ({message.location['url']})")
 
     def _request(self, request: Request) -> None:
@@ -222,7 +216,7 @@ class Visit:
             self.problems.append(f"request outside the session: {request.method} {request.url}")
 
     def _response(self, response: Response) -> None:
-        if response.status >= 400 and not any(path in response.url for path in EXPECTED_REFUSALS):
+        if response.status >= 400:
             self.problems.append(f"{response.status}: {response.request.method} {response.url}")
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from server.frontend.adapted import adapted
 from server.frontend.assets import Frontend
-from server.frontend.dead_nodes import with_logs_of_dead_nodes
 from server.frontend.errors import FrontendChanged, FrontendUnavailable
 from server.frontend.wheel import RAY_VERSION, extract_build, find_build, installed_build
 
@@ -84,9 +84,14 @@ def test_the_logs_of_dead_nodes_are_listed_and_linked(build: Path) -> None:
     assert 0 < removed < 100
 
 
-def test_a_front_end_that_hides_dead_nodes_elsewhere_is_refused() -> None:
+def test_without_platform_events_no_error_is_noted(build: Path) -> None:
+    script = adapted((build / main_script(Frontend(build))).read_text())
+    assert 'return 204!==(await(0,T.YM)("api/v0/platform_events")).status' in script
+
+
+def test_a_front_end_of_another_version_is_refused() -> None:
     with pytest.raises(FrontendChanged, match="pinned version"):
-        with_logs_of_dead_nodes("a script of another version")
+        adapted("a script of another version")
 
 
 def test_text_is_compressed_once_and_fonts_are_left_alone(build: Path) -> None:
