@@ -1,8 +1,8 @@
 """The few places where Ray's front end takes for granted that its cluster lives, changed in its script.
 
 A live dashboard can't reach a dead node's logs, so its Logs page lists living nodes only, and a dead node's
-row has no link to them. Here every node of an ended session is dead and its logs are at hand. With both places
-taken out, nodes can be reported as what they are.
+row has no link to them. Here every node of an ended session is dead and its logs are at hand. With both
+places taken out, nodes can be reported as what they are.
 
 Whether there are platform events is asked by HEAD at each start, and no means 404, which every browser notes
 as an error. Here no means 204.
