@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from archive.store.base import Store
 from server.frontend.assets import Frontend
 from server.opening import OpensViews
+from server.view.facts import LOST_AFTER_SECONDS
 
 
 @dataclass(frozen=True)
@@ -21,5 +22,5 @@ class Parts:
     frontend: Frontend | None
     frontend_trouble: str = ""
     base_path: str = ""
-    lost_after_ms: int = 180_000
+    lost_after_ms: int = int(LOST_AFTER_SECONDS * 1000)
     patience_seconds: float = 20.0

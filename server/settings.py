@@ -16,6 +16,7 @@ from archive.settings import (
     required,
     setting,
 )
+from server.view.facts import LOST_AFTER_SECONDS
 
 
 def default_cache() -> Path:
@@ -46,7 +47,9 @@ class ServerSettings:
         FOLDER, "folder for opened sessions and Ray's front end; empty means the user's cache", ""
     )
     cache_bytes: int = setting(BYTES, "what opened sessions may take of the disk", 4 << 30)
-    lost_seconds: float = setting(SECONDS, "after how long a silent session counts as lost", 180.0)
+    lost_seconds: float = setting(
+        SECONDS, "after how long a silent session counts as lost", LOST_AFTER_SECONDS
+    )
 
     @property
     def cache_folder(self) -> Path:

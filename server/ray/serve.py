@@ -5,11 +5,11 @@ shows the controller of a dead cluster so; what was last known of it stands in t
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from starlette.requests import Request
 
+from server.pages.words import utc
 from server.ray.answers import Answer, plain
 from server.ray.closing import INFERRED, ending
 from server.ray.polls import polled
@@ -38,7 +38,7 @@ def _closed(known: dict[str, Any], facts: SessionFacts) -> dict[str, Any]:
     end = ending(facts)
     if end.ms is None:
         return known
-    at = datetime.fromtimestamp(end.ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    at = utc(end.ms)
 
     def ended(one: dict[str, Any]) -> dict[str, Any]:
         """An application or deployment: what failed to start stays so, all else is over."""

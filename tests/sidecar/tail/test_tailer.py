@@ -254,7 +254,10 @@ class TestRenaming:
         lines = collector.text("logs/a.out").splitlines()
         # A listing can miss names that are moved hundreds of times a second; then that is told.
         gaps = collector.marks("logs/a.out")
-        assert lines == expected or (len(gaps) == 1 and set(lines) <= set(expected))
+        if lines != expected:
+            assert len(gaps) == 1
+            assert lines == sorted(set(lines), key=int)
+            assert len(expected) - len(lines) <= 30
 
     def test_takes_a_name_with_a_number_for_a_log_of_its_own(self, collector: Any, write: Write) -> None:
         write("metrics.2.log", "own")
