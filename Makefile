@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 
-.PHONY: help demo test check bench docs lock
+.PHONY: help demo test soak check bench docs lock
 help:
 	@echo "make demo    a real Ray cluster works, is killed, and its dashboard opens again (ARGS=--help for options)"
 	@echo "make test    all tests (ARGS=tests/archive for some)"
+	@echo "make soak    the long forms of the fault tests, up to an hour (ARGS=tests/faults for some)"
 	@echo "make check   lint, format, types, import contracts, lock files"
 	@echo "make bench   the benchmarks, each figure beside its goal (ARGS=opening for one)"
 	@echo "make docs    docs/settings.md anew from the tables of settings"
@@ -18,6 +19,9 @@ demo: $(VENV)/.installed-demo
 
 test: $(VENV)/.installed-dev
 	@$(RUN) -m pytest $(ARGS)
+
+soak: $(VENV)/.installed-dev
+	@$(RUN) -m pytest --soak --verbose --durations=0 --durations-min=1 $(ARGS)
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
