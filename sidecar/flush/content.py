@@ -11,13 +11,16 @@ from typing import Final
 import msgspec
 
 from archive.segment import Frame, Mark, Range, compress, framed
-from archive.segment.format import LARGEST_FRAME, is_file
+from archive.segment.format import LARGEST_FRAME, is_file, kind_of
 from sidecar.flush.schedule import CLOSE_SIZE
 from sidecar.spool import Position, Read, raw_bytes
 from sidecar.spool.record import COMPRESS_FROM, Kind, MarkPayload
 
 _AS_IT_IS: Final = 256 << 10
-_LARGEST_RAW: Final = 16 << 20
+_RIPE_RAW: Final = 16 << 20
+_LARGEST_RAW: Final = 128 << 20
+_LARGEST_FOLDED: Final = 32 << 20
+"""Of what a server decodes to open a session, all but logs: it holds that of a segment at once."""
 _RATIO_OF_RAW: Final = 4
 
 
@@ -31,12 +34,19 @@ class Content:
         self.marks: list[Mark] = []
         self._runs: dict[str, _Run] = {}
         self._raw = 0
+        self._folded = 0
         self._size = 0
         self._whole = True
 
-    def full(self) -> bool:
-        """Whether it is time to close; never within what was appended at once."""
-        return self._whole and (self._raw >= _LARGEST_RAW or self._size >= CLOSE_SIZE)
+    def full(self, largest: int) -> bool:
+        """Whether a put of about `largest` bytes takes no more; never within what was appended at once."""
+        spent = self._raw >= _LARGEST_RAW or self._folded >= _LARGEST_FOLDED or self._size >= largest
+        return self._whole and spent
+
+    @property
+    def ripe(self) -> bool:
+        """Whether it is enough for a closed segment."""
+        return self._raw >= _RIPE_RAW or self._size >= CLOSE_SIZE
 
     @property
     def empty(self) -> bool:
@@ -52,6 +62,7 @@ class Content:
         elif record.raw_length:
             self._runs.setdefault(record.stream, _Run()).add(read)
             self._raw += record.raw_length
+            self._folded += 0 if kind_of(record.stream) == "logs" else record.raw_length
             tried = record.compressed or record.size >= COMPRESS_FROM
             self._size += record.size if tried else record.size // _RATIO_OF_RAW
             if is_file(record.stream):

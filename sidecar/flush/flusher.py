@@ -8,6 +8,7 @@ put one after the other, since readers take a number as the end of those before 
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -15,16 +16,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import Protocol
 
-from archive.errors import StoreError, TransientStoreError
+from archive.errors import PermanentStoreError, StoreError, TransientStoreError
 from archive.layout import SegmentName
 from archive.segment import Facts, assemble
 from archive.segment.format import kind_of
-from archive.store.base import Store
 from sidecar.errors import SpoolError
 from sidecar.flush.content import Content
-from sidecar.flush.schedule import Schedule
+from sidecar.flush.schedule import Rest, Schedule
 from sidecar.spool import NodeSpool, Position, Record
+
+log = logging.getLogger(__name__)
+
+
+class Puts(Protocol):
+    """What a flusher needs of a store."""
+
+    def put(self, key: str, data: bytes) -> object:
+        """As archive.store.base.Store's. Raises StoreError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +50,24 @@ class Clock:
 class Flusher:
     """Of one node spool. `step` from one thread; the rest from any.
 
-    Never raises a StoreError or SpoolError: `last_error` tells the last one, empty after a success.
+    Raises nothing: `last_error` tells the last failure, empty after a success. No failure ends the trying, or
+    drops anything: whatever is wrong with a store, people can put it right.
     """
 
     def __init__(
         self,
         spool: NodeSpool,
-        store: Store,
+        store: Puts,
         *,
         collector: str = "",
         interval: float = 5.0,
         clock: Clock | None = None,
+        rest: Rest | None = None,
     ) -> None:
-        """`collector`: this collector's version. `interval`: for how long new bytes wait, in seconds."""
+        """`collector`: this collector's version. `interval`: for how long new bytes wait, in seconds.
+
+        `rest`: the back-off that it shares with other flushers.
+        """
         self.puts = 0
         self.failures = 0
         self.stored_bytes = 0
@@ -62,7 +77,8 @@ class Flusher:
         self._store = store
         self._collector = collector
         self._clock = clock or Clock()
-        self._schedule = Schedule(interval, self._clock.random)
+        chance = self._clock.random
+        self._schedule = Schedule(interval, chance, rest or Rest(chance))
         self._lock = threading.Lock()
         self._content = Content(spool.stored)
         self._confirmed = spool.stored
@@ -85,7 +101,7 @@ class Flusher:
                     self._schedule.noticed(now)
                 if self._schedule.due(now, backlog=self._has_backlog()):
                     self._target = max(self._target, self._spool.written)
-                    self._flush(None)
+                    self._attempt(lambda: self._flush(None))
             return self._schedule.wait(self._clock.monotonic(), backlog=self._has_backlog())
 
     def finish(self, reason: str, deadline: float) -> bool:
@@ -99,7 +115,7 @@ class Flusher:
         try:
             if self._spool.removed:
                 return True
-            if not self._insist(deadline, self._filled):
+            if not self._insist(deadline, self._fill_open):
                 return False
             if self._content.end < self._spool.written and not self._drain(deadline):
                 return False
@@ -128,7 +144,7 @@ class Flusher:
 
     def _insist(self, deadline: float, act: Callable[[], bool]) -> bool:
         """Try until it succeeds or the deadline is too near."""
-        while not act():
+        while not self._attempt(act):
             now = self._clock.monotonic()
             pause = self._schedule.wait(now, backlog=True)
             if now + pause >= deadline:
@@ -136,32 +152,52 @@ class Flusher:
             self._clock.sleep(pause)
         return True
 
-    def _filled(self) -> bool:
-        """Take what came into the open segment, as far as it goes; False after a failure."""
+    def _attempt(self, act: Callable[[], bool]) -> bool:
+        """Try once; False after a failure, which is noted."""
         try:
-            self._fill(self._content, self._spool.written, _everything)
+            return act()
+        except StoreError as error:
+            number_ended = isinstance(error, TransientStoreError) and error.effect_unknown
+            lasting = isinstance(error, PermanentStoreError)
+            self._schedule.refused(self._clock.monotonic(), number_ended=number_ended, lasting=lasting)
+            self._note(str(error))
+            if number_ended:
+                self._sequence = None
+                self._begin_anew()
         except SpoolError as error:
-            self._fail(error, number_ended=False)
-            return False
+            self._schedule.troubled(self._clock.monotonic())
+            self._note(str(error))
+        except Exception as error:  # what nobody thought of must not end the thread, nor keep it busy
+            log.exception("a flush of node %s failed", self._spool.node_id)
+            self._schedule.troubled(self._clock.monotonic())
+            self._note(f"a flush failed: {type(error).__name__} {error}; tried again, and nothing is dropped")
+        return False
+
+    def _note(self, error: str) -> None:
+        self.failures += 1
+        self.last_error = error
+
+    def _fill_open(self) -> bool:
+        """Take what came into the open segment, as far as one put takes it. Raises SpoolError."""
+        self._fill(self._content, self._spool.written, _everything)
         return True
 
     def _fill(self, content: Content, until: Position, wanted: Callable[[Record], bool]) -> None:
-        while content.end < until and not content.full():
+        largest = self._schedule.largest
+        while content.end < until and not content.full(largest):
             batch = self._spool.reads(content.end)
             for read in batch.reads:
                 if wanted(read.record):
                     content.add(read)
-                if content.full():
+                if content.full(largest):
                     break
             else:
                 content.end = batch.end
 
     def _flush(self, final: str | None) -> bool:
-        """Build the open segment again and put it; False after a failure."""
-        if not self._filled():
-            return False
-        if not self._put(self._content, full=self._content.full(), final=final):
-            return False
+        """Build the open segment again and put it. Raises StoreError, SpoolError."""
+        self._fill_open()
+        self._put(self._content, full=self._content.ripe, final=final)
         self._confirmed = self._content.end
         self._confirmed_log_bytes = self._content.log_bytes
         if self._sequence is None:
@@ -169,14 +205,12 @@ class Flusher:
         return True
 
     def _flush_last(self, reason: str) -> bool:
-        """Put the rest with `final` and remove the spool; False after a failure, or if more is left."""
-        if not self._filled():
-            return False
+        """Put the rest with `final` and remove the spool; False if more is left. Raises as `_flush` does."""
+        self._fill_open()
         if self._content.end < self._spool.written:
             self._flush(None)
             return False
-        if not self._flush(reason):
-            return False
+        self._flush(reason)
         try:
             return self._spool.remove(self._confirmed)
         except SpoolError as error:
@@ -204,40 +238,35 @@ class Flusher:
         return True
 
     def _put_part(self, content: Content, stop: Position, wanted: Callable[[Record], bool]) -> bool:
-        try:
-            self._fill(content, stop, wanted)
-        except SpoolError as error:
-            self._fail(error, number_ended=False)
-            return False
-        return content.empty or self._put(content, full=True, final=None)
+        """Fill and put a part of a backlog. Raises StoreError, SpoolError."""
+        self._fill(content, stop, wanted)
+        if not content.empty:
+            self._put(content, full=True, final=None)
+        return True
 
-    def _put(self, content: Content, *, full: bool, final: str | None) -> bool:
-        """Put it under the open number, which ends with a closed segment or an unknown outcome."""
+    def _put(self, content: Content, *, full: bool, final: str | None) -> None:
+        """Put it under the open number, which ends with a closed segment. Raises StoreError, SpoolError."""
         told = (self._spool.losses, self._spool.facts)
-        started = self._clock.monotonic()
+        frames = content.frames()
+        size = sum(len(frame.compressed) for frame in frames)
+        closed = final is not None or self._schedule.closes(size, full=full)
+        if self._sequence is None:
+            self._sequence = self._spool.begin_sequence()
+        name = SegmentName(self._spool.session, self._spool.node_id, self._spool.origin, self._sequence)
+        facts = Facts(
+            name=name,
+            written_ms=int(self._clock.wall() * 1000),
+            collector=self._collector,
+            node=told[1],
+            losses=told[0],
+            marks=tuple(content.marks),
+            closed=closed,
+            final=final,
+        )
+        data = assemble(facts, frames)
+        self._asked = started = self._clock.monotonic()
         try:
-            frames = content.frames()
-            size = sum(len(frame.compressed) for frame in frames)
-            closed = final is not None or self._schedule.closes(size, full=full)
-            if self._sequence is None:
-                self._sequence = self._spool.begin_sequence()
-            name = SegmentName(self._spool.session, self._spool.node_id, self._spool.origin, self._sequence)
-            facts = Facts(
-                name=name,
-                written_ms=int(self._clock.wall() * 1000),
-                collector=self._collector,
-                node=told[1],
-                losses=told[0],
-                marks=tuple(content.marks),
-                closed=closed,
-                final=final,
-            )
-            data = assemble(facts, frames)
-            self._asked = started = self._clock.monotonic()
             self._store.put(name.key, data)
-        except (StoreError, SpoolError) as error:
-            self._fail(error, number_ended=isinstance(error, TransientStoreError) and error.effect_unknown)
-            return False
         finally:
             self._asked = None
         self.last_put_seconds = self._clock.monotonic() - started
@@ -248,15 +277,6 @@ class Flusher:
         self._schedule.stored(closed=closed)
         if closed:
             self._sequence = None
-        return True
-
-    def _fail(self, error: Exception, *, number_ended: bool) -> None:
-        self.failures += 1
-        self.last_error = str(error)
-        self._schedule.failed(self._clock.monotonic(), number_ended=number_ended)
-        if number_ended:
-            self._sequence = None
-            self._begin_anew()
 
     def _begin_anew(self) -> None:
         """The number has ended: drop what is confirmed; the next segment begins behind it."""

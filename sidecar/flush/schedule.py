@@ -1,33 +1,72 @@
-"""When to put, when to close, how long to wait after a failure: a state machine without I/O.
+"""When to put, how much, when to close, how long to wait after a failure: state machines without I/O.
 
-Times are seconds of one monotonic clock. Something new waits for the interval, then is put; after a failure
-everything waits for the back-off; a backlog waits for nothing else.
+Times are seconds of one monotonic clock. Something new waits for the interval, then is put, all of it in one
+request where it isn't more than `LARGEST_SIZE`; a put of `CLOSE_SIZE` or more ends its number. So the
+requests of a node grow with time, not with what it writes, and an open segment stays small. After a failure
+everything waits for the back-off, and goes out in small pieces until the store has taken some: a way too slow
+for a large put takes a small one. A backlog waits for nothing else.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Final
 
 CLOSE_SIZE: Final = 1 << 20
 CLOSE_PUTS: Final = 60
+LARGEST_SIZE: Final = 8 << 20
 
 _SHORTEST: Final = 0.5
 _LONGEST: Final = 60.0
+_LONGEST_LASTING: Final = 120.0
 _IDLE: Final = 1.0
 _END_INTERVAL: Final = 1.0
 
 
-class Schedule:
-    """Of one flusher. `random` gives numbers from 0 to 1."""
+class Rest:
+    """The back-off of all who put the same kind of thing into one store. Thread-safe.
 
-    def __init__(self, interval: float, random: Callable[[], float]) -> None:
-        self._interval = interval
+    Between half and the whole of a time that doubles: 0.5 s to 60 s, and to 120 s where only people can put
+    things right, so that such a store is asked once a minute at most. `random` gives numbers from 0 to 1.
+    """
+
+    def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
-        self._new_since: float | None = None
-        self._not_before = 0.0
+        self._lock = threading.Lock()
         self._failures = 0
+        self._until = 0.0
+
+    def failed(self, now: float, *, lasting: bool = False) -> float:
+        """Someone failed; returns for how long everybody waits."""
+        with self._lock:
+            longest = min(_LONGEST_LASTING if lasting else _LONGEST, _SHORTEST * (1 << self._failures))
+            delay = longest * (0.5 + self._random() / 2)
+            self._failures = min(self._failures + 1, 16)
+            self._until = now + delay
+            return delay
+
+    def begin_anew(self) -> None:
+        """Someone succeeded, or there is a reason to hurry: the next wait is none, the one after it short."""
+        with self._lock:
+            self._failures = 0
+            self._until = 0.0
+
+    def wait(self, now: float) -> float:
+        """Seconds to wait now; never negative."""
+        return max(0.0, self._until - now)
+
+
+class Schedule:
+    """Of one flusher. `rest` is shared by all flushers of the store; faults of the spool have their own."""
+
+    def __init__(self, interval: float, random: Callable[[], float], rest: Rest) -> None:
+        self._interval = interval
+        self._rest = rest
+        self._trouble = Rest(random)
+        self._new_since: float | None = None
         self._puts = 0
+        self.largest = LARGEST_SIZE
 
     def begin_end(self) -> None:
         """The node's end has begun: flush every second from now on."""
@@ -44,10 +83,10 @@ class Schedule:
 
     def wait(self, now: float, *, backlog: bool) -> float:
         """Seconds until it is worth looking again; never negative."""
-        ready = now if backlog else now + _IDLE
+        ready = 0.0 if backlog else _IDLE
         if self._new_since is not None and not backlog:
-            ready = self._new_since + self._interval
-        return max(0.0, max(ready, self._not_before) - now)
+            ready = self._new_since + self._interval - now
+        return max(0.0, ready, self._rest.wait(now), self._trouble.wait(now))
 
     def closes(self, size: int, *, full: bool) -> bool:
         """Whether the next put, of `size` bytes, is to be the last of its number."""
@@ -56,15 +95,17 @@ class Schedule:
     def stored(self, *, closed: bool) -> None:
         """A put was confirmed."""
         self._puts = 0 if closed else self._puts + 1
-        self._failures = 0
-        self._not_before = 0.0
+        self._rest.begin_anew()
+        self._trouble.begin_anew()
+        self.largest = min(LARGEST_SIZE, self.largest * 2)
         self._new_since = None
 
-    def failed(self, now: float, *, number_ended: bool) -> float:
-        """A put failed; returns for how long to wait. What was new stays new."""
+    def refused(self, now: float, *, number_ended: bool, lasting: bool) -> None:
+        """The store failed. What was new stays new."""
         self._puts = 0 if number_ended else self._puts + 1
-        longest = min(_LONGEST, _SHORTEST * (1 << self._failures))
-        delay = longest * (0.5 + self._random() / 2)
-        self._failures = min(self._failures + 1, 16)
-        self._not_before = now + delay
-        return delay
+        self.largest = CLOSE_SIZE
+        self._rest.failed(now, lasting=lasting)
+
+    def troubled(self, now: float) -> None:
+        """Something on this node failed, before the store was asked."""
+        self._trouble.failed(now)

@@ -13,6 +13,7 @@ from archive.store import ObjectInfo
 from archive.store.local import LocalStore
 from archive.stream import Reader, Segment
 from sidecar.flush import Flusher
+from sidecar.flush.schedule import LARGEST_SIZE
 from sidecar.spool import NodeSpool, Spool, SpoolUnusable
 
 SESSION = SessionKey("team", "raycluster", "session_2026-11-23_02-43-27_490622_12278")
@@ -121,28 +122,67 @@ def test_a_segment_is_closed_after_sixty_puts_and_the_next_number_begins(
     assert stored(store) == b"".join(b"%d\n" % number for number in range(61))
 
 
-def test_a_backlog_goes_out_at_once_in_segments_of_about_a_mebibyte(
+def test_what_an_interval_brought_goes_out_in_one_put_which_closes_a_segment_of_a_mebibyte(
+    node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    for seed in range(4):
+        node.append(LOG, noise(1_000_000, 2 * seed))
+        node.append(LOG, noise(1_000_000, 2 * seed + 1))
+        run(flusher, time, 6)
+    node.append(LOG, b"little")
+    run(flusher, time, 6)
+    assert numbers(store) == [1, 2, 3, 4, 5]
+    assert [footer.facts.closed for footer in footers(store)] == [True] * 4 + [False]
+
+
+def test_a_backlog_goes_out_at_once_in_large_segments(
     spool: Spool, node: NodeSpool, flusher: Flusher, store: Any, time: Any
 ) -> None:
-    data = noise(9 << 20)
+    data = noise(30 << 20)
     for place in range(0, len(data), 300_000):
         node.append(LOG, data[place : place + 300_000])
     run(flusher, time, 6)
     assert stored(store, LOG) == data
     assert numbers(store) == list(range(1, len(store.puts) + 1))
-    assert all(info.size < 1.5 * (1 << 20) for info in store.list("v1/segments/"))
+    assert len(store.puts) == 4
+    assert all(info.size < LARGEST_SIZE + (1 << 20) for info in store.list("v1/segments/"))
     assert [footer.facts.closed for footer in footers(store)][:-1] == [True] * (len(store.puts) - 1)
     assert spool.budget.taken < 5 << 20
+
+
+def test_after_a_failure_puts_are_small_until_the_store_has_taken_some(
+    node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    store.script = ["never"]
+    data = noise(20 << 20)
+    for place in range(0, len(data), 300_000):
+        node.append(LOG, data[place : place + 300_000])
+    run(flusher, time, 10)
+    sizes = [info.size >> 20 for info in store.list("v1/segments/")]
+    assert sizes[:3] == [1, 2, 4]
+    assert max(sizes) == 8
+    assert stored(store, LOG) == data
+
+
+def test_a_segment_never_holds_more_events_than_a_server_may_hold(
+    node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    for _ in range(10):
+        node.append("events", b"the same\n" * 800_000)
+    run(flusher, time, 6)
+    raw = [sum(frame.raw_length for frame in footer.frames) for footer in footers(store)]
+    assert (len(raw), sum(raw)) == (2, 72_000_000)
+    assert max(raw) < 40_000_000
 
 
 def test_what_was_appended_at_once_never_lies_across_two_segments(
     node: NodeSpool, flusher: Flusher, store: Any, time: Any
 ) -> None:
-    for seed in range(4):
+    for seed in range(7):
         node.append("events", noise((3 << 20) + 5, seed))
     run(flusher, time, 6)
     starts = [footer.frames[0].start for footer in footers(store)]
-    assert starts == [number * ((3 << 20) + 5) for number in range(4)]
+    assert starts == [number * ((3 << 20) + 5) for number in (0, 3, 6)]
 
 
 def test_large_appends_are_not_compressed_again(
