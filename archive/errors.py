@@ -12,7 +12,9 @@ ArchiveError
         ├── ObjectMissing
         ├── ObjectChanged     If-Match failed: the object was replaced
         ├── StoreRefused      no right to do this
+        │   └── CredentialsRefused    nobody gives this identity credentials
         └── StoreMisconfigured
+            └── CredentialsMissing    no identity is set, or its token file is gone
 """
 
 
@@ -74,3 +76,11 @@ class StoreRefused(PermanentStoreError):
 
 class StoreMisconfigured(PermanentStoreError):
     """The store's URL or its place is wrong; the sentence says what to set."""
+
+
+class CredentialsRefused(StoreRefused):
+    """STS or the metadata service gives this identity no credentials; the sentence says what to fix."""
+
+
+class CredentialsMissing(StoreMisconfigured):
+    """No identity is set, half of one is, or what proves it is gone; the sentence says what to set."""
