@@ -1,0 +1,5 @@
+"""Run the fake as a process."""
+
+from fake_oss.process import main
+
+main()

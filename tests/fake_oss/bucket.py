@@ -1,0 +1,164 @@
+"""What a bucket is set to, and how the service tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from fake_oss.errors import ServiceError
+from fake_oss.listing import ACCOUNT
+
+_HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
+
+
+@dataclass(frozen=True, slots=True)
+class BucketSettings:
+    """As a bucket is right after its creation, where nothing else is given.
+
+    `worm` locks the whole bucket's objects for days from their last change; `object_worm` is the newer kind, by
+    object; `no_overwrite` holds prefixes under which an object can't be put again; `lifecycle` holds rules as XML.
+    """
+
+    storage_class: str = "Standard"
+    versioning: Literal["", "Enabled", "Suspended"] = ""
+    worm: Literal["", "InProgress", "Locked"] = ""
+    object_worm: bool = False
+    no_overwrite: tuple[str, ...] = ()
+    lifecycle: tuple[str, ...] = ()
+    acl: str = "private"
+    block_public_access: bool = True
+    redundancy: str = "LRS"
+
+
+def noncurrent_expiry(days: int, prefix: str = "") -> str:
+    """A lifecycle rule that removes what is no longer the current version."""
+    return (
+        f"<Rule><ID>noncurrent-{days}</ID><Prefix>{prefix}</Prefix><Status>Enabled</Status>"
+        f"<NoncurrentVersionExpiration><NoncurrentDays>{days}</NoncurrentDays></NoncurrentVersionExpiration></Rule>"
+    )
+
+
+def _info(bucket: str, region: str, settings: BucketSettings) -> str:
+    versioning = f"<Versioning>{settings.versioning}</Versioning>" if settings.versioning else ""
+    return (
+        "<BucketInfo><Bucket><AccessMonitor>Disabled</AccessMonitor>"
+        "<CreationDate>2026-01-05T08:00:00.000Z</CreationDate>"
+        f"<ExtranetEndpoint>oss-{region}.aliyuncs.com</ExtranetEndpoint>"
+        f"<IntranetEndpoint>oss-{region}-internal.aliyuncs.com</IntranetEndpoint><Location>oss-{region}</Location>"
+        f"<StorageClass>{settings.storage_class}</StorageClass><TransferAcceleration>Disabled</TransferAcceleration>"
+        f"<CrossRegionReplication>Disabled</CrossRegionReplication>"
+        f"<DataRedundancyType>{settings.redundancy}</DataRedundancyType><HierarchicalNamespace>Disabled"
+        f"</HierarchicalNamespace><Name>{bucket}</Name><ResourceGroupId>rg-fake</ResourceGroupId>{versioning}"
+        f"<Owner><DisplayName>{ACCOUNT}</DisplayName><ID>{ACCOUNT}</ID></Owner>"
+        f"<AccessControlList><Grant>{settings.acl}</Grant></AccessControlList>"
+        f"<BlockPublicAccess>{str(settings.block_public_access).lower()}</BlockPublicAccess>"
+        "<ServerSideEncryptionRule><SSEAlgorithm>None</SSEAlgorithm></ServerSideEncryptionRule>"
+        "<BucketPolicy><LogBucket></LogBucket><LogPrefix></LogPrefix></BucketPolicy></Bucket></BucketInfo>"
+    )
+
+
+def _location(_: str, region: str, __: BucketSettings) -> str:
+    return f"<LocationConstraint>oss-{region}</LocationConstraint>"
+
+
+def _acl(_: str, __: str, settings: BucketSettings) -> str:
+    return (
+        f"<AccessControlPolicy><Owner><ID>{ACCOUNT}</ID><DisplayName>{ACCOUNT}</DisplayName></Owner>"
+        f"<AccessControlList><Grant>{settings.acl}</Grant></AccessControlList></AccessControlPolicy>"
+    )
+
+
+def _versioning(_: str, __: str, settings: BucketSettings) -> str:
+    status = f"<Status>{settings.versioning}</Status>" if settings.versioning else ""
+    return f"<VersioningConfiguration>{status}</VersioningConfiguration>"
+
+
+def _worm(_: str, __: str, settings: BucketSettings) -> str:
+    if not settings.worm:
+        raise ServiceError(
+            404, "NoSuchWORMConfiguration", "The WORM Configuration does not exist.", "0058-00000001"
+        )
+    return (
+        f"<WormConfiguration><WormId>1666E2CFB2B3418</WormId><State>{settings.worm}</State>"
+        "<RetentionPeriodInDays>1</RetentionPeriodInDays><CreationDate>2026-01-05T08:00:00.000Z</CreationDate>"
+        "<ExpirationDate>2027-01-05T08:00:00.000Z</ExpirationDate></WormConfiguration>"
+    )
+
+
+def _object_worm(_: str, __: str, settings: BucketSettings) -> str:
+    if not settings.object_worm:
+        raise ServiceError(
+            404,
+            "NoSuchObjectWormConfiguration",
+            "The object WORM configuration does not exist.",
+            "0058-00000016",
+        )
+    return (
+        "<ObjectWormConfiguration><ObjectWormEnabled>Enabled</ObjectWormEnabled><Rule><DefaultRetention>"
+        "<Mode>COMPLIANCE</Mode><Days>1</Days></DefaultRetention></Rule></ObjectWormConfiguration>"
+    )
+
+
+def _lifecycle(_: str, __: str, settings: BucketSettings) -> str:
+    if not settings.lifecycle:
+        raise ServiceError(404, "NoSuchLifecycle", "No Row found in Lifecycle Table.", "0014-00000205")
+    return f"<LifecycleConfiguration>{''.join(settings.lifecycle)}</LifecycleConfiguration>"
+
+
+def _overwrite(_: str, __: str, settings: BucketSettings) -> str:
+    if not settings.no_overwrite:
+        raise ServiceError(
+            404, "NoSuchBucketOverwriteConfig", "The bucket overwrite config does not exist.", "0083-00000001"
+        )
+    rules = "".join(
+        f"<Rule><ID>rule-{number}</ID><Action>forbid</Action><Prefix>{prefix}</Prefix><Suffix></Suffix></Rule>"
+        for number, prefix in enumerate(settings.no_overwrite)
+    )
+    return f"<OverwriteConfiguration>{rules}</OverwriteConfiguration>"
+
+
+def _public_access(_: str, __: str, settings: BucketSettings) -> str:
+    return (
+        "<PublicAccessBlockConfiguration><BlockPublicAccess>"
+        f"{str(settings.block_public_access).lower()}</BlockPublicAccess></PublicAccessBlockConfiguration>"
+    )
+
+
+def _encryption(_: str, __: str, ___: BucketSettings) -> str:
+    raise ServiceError(
+        404,
+        "NoSuchServerSideEncryptionRule",
+        "The server side encryption configuration was not found.",
+        "0030-00000003",
+    )
+
+
+def _referer(_: str, __: str, ___: BucketSettings) -> str:
+    return "<RefererConfiguration><AllowEmptyReferer>true</AllowEmptyReferer><RefererList/></RefererConfiguration>"
+
+
+def _policy(_: str, __: str, ___: BucketSettings) -> str:
+    raise ServiceError(404, "NoSuchBucketPolicy", "The bucket policy does not exist.", "0019-00000101")
+
+
+Teller = Callable[[str, str, BucketSettings], str]
+# From the sub-resource in the query to the operation's name, which is its RAM action too, and what is told.
+TOLD: Final[Mapping[str, tuple[str, Teller]]] = {
+    "bucketInfo": ("GetBucketInfo", _info),
+    "location": ("GetBucketLocation", _location),
+    "acl": ("GetBucketAcl", _acl),
+    "versioning": ("GetBucketVersioning", _versioning),
+    "worm": ("GetBucketWorm", _worm),
+    "objectWorm": ("GetBucketObjectWormConfiguration", _object_worm),
+    "lifecycle": ("GetBucketLifecycle", _lifecycle),
+    "overwriteConfig": ("GetBucketOverwriteConfig", _overwrite),
+    "publicAccessBlock": ("GetBucketPublicAccessBlock", _public_access),
+    "encryption": ("GetBucketEncryption", _encryption),
+    "referer": ("GetBucketReferer", _referer),
+    "policy": ("GetBucketPolicy", _policy),
+}
+
+
+def xml(sub_resource: str, bucket: str, region: str, settings: BucketSettings) -> bytes:
+    return (_HEAD + TOLD[sub_resource][1](bucket, region, settings)).encode()

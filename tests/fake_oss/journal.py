@@ -1,0 +1,77 @@
+"""What the services were asked, for tests to look at and benches to count."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request. `status` is 0 where there was no answer; `started` by the machine's clock; `act` names the fault."""
+
+    service: str
+    method: str
+    operation: str
+    key: str
+    identity: str
+    status: int
+    code: str
+    bytes_in: int
+    bytes_out: int
+    started: float
+    seconds: float
+    act: str
+
+
+class Journal:
+    """Thread-safe, in the order of completion."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked: list[Asked] = []
+
+    def add(self, asked: Asked) -> None:
+        with self._lock:
+            self._asked.append(asked)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._asked.clear()
+
+    def requests(
+        self,
+        *,
+        service: str | None = "oss",
+        method: str | None = None,
+        operation: str | None = None,
+        key: str | None = None,
+        identity: str | None = None,
+        status: int | None = None,
+    ) -> list[Asked]:
+        """Those that fit; `key` is a pattern with `*`."""
+        pattern = None if key is None else re.compile(re.escape(key).replace(r"\*", ".*"), re.DOTALL)
+        with self._lock:
+            asked = list(self._asked)
+        return [
+            one
+            for one in asked
+            if service in {None, one.service}
+            and method in {None, one.method}
+            and operation in {None, one.operation}
+            and identity in {None, one.identity}
+            and status in {None, one.status}
+            and (pattern is None or pattern.fullmatch(one.key))
+        ]
+
+    def counts(self) -> Counter[str]:
+        """Requests by operation, and the bytes of bodies as bytes_in and bytes_out."""
+        counts: Counter[str] = Counter()
+        with self._lock:
+            for one in self._asked:
+                counts[one.operation] += 1
+                counts["bytes_in"] += one.bytes_in
+                counts["bytes_out"] += one.bytes_out
+        return counts
