@@ -47,7 +47,9 @@ class SuffixTooShort(FormatError):
 
 
 class StoreError(ArchiveError):
-    """A store could not do what was asked."""
+    """A store could not do what was asked. `code`: the store's own word for it, "" where it has none."""
+
+    code = ""
 
 
 class TransientStoreError(StoreError):

@@ -4,9 +4,11 @@ v1/catalog/<inverted start>~<namespace>~<cluster>~<session>~<head|worker>.json
 v1/segments/<namespace>/<cluster>/<session>/<node id>/<origin>-<sequence>.seg
 v1/views/<namespace>/<cluster>/<session>/<schema>/…
 v1/server/…
+v1/catalog/~doctor~<namespace>~<cluster>, v1/segments/<namespace>/<cluster>/~doctor, …
 
 Prefixes follow rights: collectors put under `catalog/` and `segments/` only. The inverted start makes the
 newest session the first in a listing; it comes from the session's name, so every node writes the same key.
+What doctor puts to try its rights has names that nothing else can have, and that every reader passes over.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ _LAST_START: Final = 10**_START_DIGITS - 1
 _SESSION: Final = re.compile(r"session_(\d{4})-(\d\d)-(\d\d)_(\d\d)-(\d\d)-(\d\d)_(\d{6})(?:_.*)?", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ORIGIN: Final = re.compile(r"(\d{1,15})-([0-9a-f]{8})", re.ASCII)
+_TRIAL: Final = "~doctor"
 _SEGMENT_FILE: Final = re.compile(r"(\d{1,15}-[0-9a-f]{8})-(\d{8,12})\.seg", re.ASCII)
 
 
@@ -199,6 +202,38 @@ class CatalogName:
         if name.key != key:
             raise NameInvalid(f"{key[:300]!r} is not how the catalog entry {name.key!r} is written")
         return name
+
+
+@dataclass(frozen=True, slots=True)
+class TrialName:
+    """What `historyserver doctor` puts to see whether it may: of one cluster, or of none where both are empty."""
+
+    place: str
+    namespace: str = ""
+    cluster: str = ""
+
+    def __post_init__(self) -> None:
+        if self.namespace or self.cluster:
+            checked(self.namespace, "namespace")
+            checked(self.cluster, "cluster")
+
+    @property
+    def key(self) -> str:
+        if not self.namespace:
+            return f"{self.place}{_TRIAL}"
+        if self.place in {CATALOG, SERVER}:
+            return f"{self.place}{_TRIAL}~{self.namespace}~{self.cluster}"
+        return f"{self.place}{self.namespace}/{self.cluster}/{_TRIAL}"
+
+    @classmethod
+    def parse(cls, key: str) -> Self:
+        place = next((place for place in (CATALOG, SEGMENTS, VIEWS, SERVER) if key.startswith(place)), "")
+        parts = re.split("[~/]", key.removeprefix(place).replace(_TRIAL, "", 1).strip("~/"))
+        if place and len(parts) <= 2:
+            name = cls(place, *parts)
+            if name.key == key:
+                return name
+        raise NameInvalid(f"{key[:300]!r} is no name of a trial")
 
 
 def segments_prefix(session: SessionKey, node_id: str | None = None) -> str:

@@ -4,11 +4,16 @@ from hypothesis import strategies as st
 
 from archive.errors import NameInvalid
 from archive.layout import (
+    CATALOG,
+    SEGMENTS,
+    SERVER,
+    VIEWS,
     CatalogName,
     Origin,
     Role,
     SegmentName,
     SessionKey,
+    TrialName,
     checked_stream,
     segments_prefix,
     session_start_ms,
@@ -125,3 +130,28 @@ def test_a_stream_that_could_leave_the_logs_folder_is_refused(bad: str) -> None:
 
 def test_a_stream_may_have_folders_and_odd_letters() -> None:
     assert checked_stream("logs/serve/a~b #1.log") == "logs/serve/a~b #1.log"
+
+
+@pytest.mark.parametrize("place", [CATALOG, SEGMENTS, VIEWS, SERVER])
+@pytest.mark.parametrize("whose", [(), ("team", "shop")])
+def test_a_trial_s_name_reads_back_and_is_nothing_else_s(place: str, whose: tuple[str, ...]) -> None:
+    name = TrialName(place, *whose)
+    assert TrialName.parse(name.key) == name
+    for other in (CatalogName, SegmentName):
+        with pytest.raises(NameInvalid):
+            other.parse(name.key)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "v1/segments/team/shop",
+        "v1/catalog/~doctor~team",
+        "v1/views/~doctor/team/shop",
+        "~doctor",
+        "v1/~doctor",
+    ],
+)
+def test_what_is_no_trial_s_name_is_refused(key: str) -> None:
+    with pytest.raises(NameInvalid):
+        TrialName.parse(key)
