@@ -20,7 +20,7 @@ from archive.settings import Reading, read, usage
 from archive.store.base import Store
 from archive.store.url import open_store
 from sidecar.collector import Collector
-from sidecar.errors import SpoolError, SpoolUnusable
+from sidecar.errors import SpoolError, SpoolInUse, SpoolUnusable
 from sidecar.health import Health, HealthServer
 from sidecar.metrics import Metrics
 from sidecar.receiver import Receiver
@@ -32,6 +32,8 @@ log = logging.getLogger("sidecar")
 END_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 SIGNALS: Final = END_SIGNALS | {signal.SIGUSR1}
 TURN_SECONDS: Final = 1.0
+HANDOVER_SECONDS: Final = 3.0
+"""How long another collector may hold the spool: one that has lost its supervisor goes within a turn."""
 PID_FILE: Final = "supervisor.pid"
 PURPOSE: Final = "Keeps what the Ray node on this machine does: runs beside it until it is told to end."
 
@@ -57,6 +59,7 @@ class Process:
         self._said: dict[str, str] = {}
         self._collector: Collector | None = None
         self._end_begun = False
+        self._in_use = False
         self._health.tell("settings", reading.problems)
         for problem in reading.problems:
             log.error("settings: %s", problem)
@@ -69,7 +72,7 @@ class Process:
     def run(self) -> int:
         """Returns when told to end."""
         self._health_server.start()
-        self._open()  # before the receiver: what comes while there is no spool is lost
+        self._open_soon()  # before the receiver: what comes while there is no spool is lost
         self._receiver.start()
         while True:
             next_turn = time.monotonic() + TURN_SECONDS
@@ -103,17 +106,27 @@ class Process:
             if self._collector is not None:
                 self._tell("spool", "")
 
+    def _open_soon(self) -> None:
+        """Opens, and waits for a collector before this one that has lost its supervisor and is just going."""
+        deadline = time.monotonic() + HANDOVER_SECONDS
+        self._open()
+        while self._in_use and time.monotonic() < deadline:
+            time.sleep(HANDOVER_SECONDS / 100)
+            self._open()
+
     def _started(self, store: Store) -> Collector | None:
         folder = Path(self._settings.spool_folder)
         if not self._settings.spool and not folder.parent.is_dir():
             return None  # Ray's folder is Ray's to make: ours could shut out Ray's user
         with contextlib.ExitStack() as stack:
+            self._in_use = False
             try:
                 budget = self._settings.spool_budget
                 log_room = int(budget * self._settings.log_share)
                 spool = stack.enter_context(Spool(folder, budget, log_room=log_room))
                 collector = Collector(self._settings, spool, store, self._metrics, self._tell)
             except SpoolError as error:
+                self._in_use = isinstance(error, SpoolInUse)
                 self._tell("spool", f"{error}. What Ray posts is dropped until it can be used; tried again.")
                 return None
             stack.pop_all()  # it stays open as long as the process lives
@@ -133,6 +146,7 @@ class Process:
         name = signal.Signals(number).name
         log.info("told to end by %s", name)
         self._receiver.stop()
+        self._open_soon()
         if self._collector is not None:
             self._collector.end(f"told to end by {name}")
         return 0
