@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -19,13 +19,17 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from archive.errors import NameInvalid, StoreError
+from archive.layout import SessionKey
+from archive.store.putting import PATH
 from server.catalog import Catalog
+from server.logs.session import LogShelf
 from server.metrics import Measured, Metrics
 from server.opening import Openings
 from server.pages.errors import QuestionInvalid
 from server.pages.listing import answer, read_question
 from server.pages.render import empty_page, session_json, sessions_page
 from server.parts import Parts
+from server.puts import Puts
 from server.responses import Sentence, json_response, page_asset_response, page_response, sentence_response
 from server.session_site import SessionSite
 from server.view.errors import FoldFailed, SessionUnknown, ViewPending
@@ -63,6 +67,7 @@ class HistoryPages:
             "total": page.total,
             "next_cursor": page.next_cursor,
             "as_of_ms": snapshot.clock_ms,
+            "complete": snapshot.complete and not snapshot.unread,
         }
         return json_response(body, headers={"Cache-Control": "no-store"})
 
@@ -83,10 +88,16 @@ class HistoryPages:
 def create_app(parts: Parts) -> Starlette:
     """The whole server as an ASGI application."""
     metrics = Metrics()
-    catalog = Catalog(parts.store)
+    shelf = LogShelf(parts.store)
+
+    def forget(key: SessionKey) -> None:
+        parts.views.forget(key)
+        shelf.forget(key)
+
+    catalog = Catalog(parts.store, forget)
     openings = Openings(parts.views, parts.patience_seconds)
     pages = HistoryPages(parts, catalog, metrics)
-    site = SessionSite(parts, catalog, openings)
+    site = SessionSite(parts, catalog, openings, shelf)
     routes: list[BaseRoute] = [
         Route("/", pages.sessions_page),
         Route("/api/sessions", pages.sessions_json),
@@ -97,6 +108,8 @@ def create_app(parts: Parts) -> Starlette:
         Route("/clusters/{namespace}/{cluster}/{session}", _with_slash),
         Mount("/clusters/{namespace}/{cluster}/{session}", app=site),
     ]
+    if parts.callers is not None:
+        routes.append(Route(f"{PATH}{{key:path}}", Puts(parts.store, parts.callers, metrics)))
     if parts.base_path:
         outside = [route for route in routes[3:6] if isinstance(route, Route)]  # probes know no base path
         routes = [*outside, Route(parts.base_path, _with_slash), Mount(parts.base_path, routes=routes)]
@@ -104,7 +117,7 @@ def create_app(parts: Parts) -> Starlette:
         routes=routes,
         middleware=[Middleware(Measured, metrics=metrics)],
         exception_handlers=_handlers(parts.base_path),
-        lifespan=_lifespan(catalog, openings, site),
+        lifespan=_lifespan(catalog, openings, shelf),
     )
     app.router.redirect_slashes = False
     return app
@@ -118,7 +131,7 @@ async def _with_slash(request: Request) -> Response:
 
 
 def _lifespan(
-    catalog: Catalog, openings: Openings, site: SessionSite
+    catalog: Catalog, openings: Openings, shelf: LogShelf
 ) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -126,19 +139,13 @@ def _lifespan(
         asyncio.get_running_loop().set_default_executor(
             ThreadPoolExecutor(_WORKERS, thread_name_prefix="work")
         )
-        first_look = asyncio.create_task(_look(catalog))
+        keeper = asyncio.create_task(catalog.keep())
         yield
-        first_look.cancel()
-        site.close()
+        keeper.cancel()
+        shelf.close()
         openings.close()
 
     return lifespan
-
-
-async def _look(catalog: Catalog) -> None:
-    """Reads the catalog before anybody asks; what goes wrong is told when somebody does."""
-    with suppress(StoreError):
-        await catalog.snapshot()
 
 
 def _handlers(base_path: str) -> dict[Any, Callable[[Request, Exception], Response]]:

@@ -5,13 +5,17 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
 import uvicorn
 
-from archive.errors import StoreError
+from archive.errors import StoreError, StoreMisconfigured
 from archive.settings import read, usage
 from archive.store.url import open_store
 from server.app import create_app
+from server.callers import Callers, CallersUnknowable, TokenFile
 from server.frontend.assets import Frontend
 from server.frontend.errors import FrontendError
 from server.frontend.wheel import find_build
@@ -20,6 +24,8 @@ from server.settings import ServerSettings
 from server.view.views import Views
 
 _PURPOSE = "Shows the sessions of an archive, each in Ray's own dashboard and for Ray's own command line."
+_IDLE_SECONDS: Final = 30
+"""Longer than a collector waits between two puts, so that a connection does for many."""
 _log = logging.getLogger("historyserver")
 
 
@@ -38,10 +44,14 @@ def main(argv: Sequence[str]) -> int:
     except StoreError as error:
         sys.stderr.write(f"historyserver serve: --store {reading.values.store!r} can't be used: {error}\n")
         return 2
+    except CallersUnknowable as error:
+        sys.stderr.write(f"historyserver serve: --put-tokens can't be used: {error}\n")
+        return 2
 
 
 def _serve(settings: ServerSettings) -> int:
     store = open_store(settings.store)
+    callers = _callers(settings)
     frontend, trouble = _frontend(settings)
     with Views(
         store, settings.cache_folder, settings.cache_bytes, lost_after_seconds=settings.lost_seconds
@@ -54,6 +64,7 @@ def _serve(settings: ServerSettings) -> int:
             frontend_trouble=trouble,
             base_path=settings.base_path,
             lost_after_ms=int(settings.lost_seconds * 1000),
+            callers=callers,
         )
         config = uvicorn.Config(
             create_app(parts),
@@ -62,6 +73,7 @@ def _serve(settings: ServerSettings) -> int:
             log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=5,
+            timeout_keep_alive=_IDLE_SECONDS,
         )
         server = uvicorn.Server(config)
         _log.info("answering on http://%s%s/", settings.listen, settings.base_path)
@@ -74,6 +86,18 @@ def _serve(settings: ServerSettings) -> int:
 
 def _ended_already(_number: int, _frame: object) -> None:
     """The server has stopped because of this signal; nothing is left to do."""
+
+
+def _callers(settings: ServerSettings) -> Callers | None:
+    """Who may put; nobody unless the settings say so. Raises StoreMisconfigured, CallersUnknowable."""
+    if not settings.put_tokens:
+        return None
+    if urlsplit(settings.store).scheme != "file":
+        raise StoreMisconfigured(
+            "only a server whose store is a folder, file:///path, takes puts: leave --put-tokens out, and "
+            "let collectors put into the store itself"
+        )
+    return TokenFile(Path(settings.put_tokens))
 
 
 def _frontend(settings: ServerSettings) -> tuple[Frontend | None, str]:

@@ -27,6 +27,11 @@ class Metrics:
             registry=self._registry,
         )
 
+        self.puts = Counter("historyserver_puts", "Puts of collectors", ("outcome",), registry=self._registry)
+        self.put_bytes = Counter(
+            "historyserver_put_bytes", "Bytes that collectors put", registry=self._registry
+        )
+
     @property
     def content_type(self) -> str:
         """The media type of `exposition`."""

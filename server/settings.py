@@ -8,6 +8,7 @@ from typing import Final
 from archive.settings import (
     ADDRESS,
     BYTES,
+    FILE,
     FOLDER,
     SECONDS,
     STORE,
@@ -47,6 +48,9 @@ class ServerSettings:
         FOLDER, "folder for opened sessions and Ray's front end; empty means the user's cache", ""
     )
     cache_bytes: int = setting(BYTES, "what opened sessions may take of the disk", 4 << 30)
+    put_tokens: str = setting(
+        FILE, "take puts of collectors that have one of these tokens, into a store that is a folder", ""
+    )
     lost_seconds: float = setting(
         SECONDS, "after how long a silent session counts as lost", LOST_AFTER_SECONDS
     )
