@@ -1,32 +1,40 @@
 """Catalog entries, put by a thread of their own: soon after Ray's start, then as a heartbeat.
 
 A store that is slow or gone delays nothing but the entry: it is tried again, ever later, and the newest
-state wins. The head's collector beats every `BEAT` seconds while the session lives; a worker's puts when it
-starts and when it ends. A node whose collector was gone when it ended gets its entry from the next one that
-has the volume, out of the node facts in its spool: what an entry says is all there.
+state wins. A heartbeat of unknown outcome may take effect after the end was put, and hide it, which nobody
+could tell who may only put: so the end is put again `LATE` seconds after, or at the last moment there is.
+
+The head's collector beats every `BEAT` seconds while the session lives; a worker's puts when it starts and
+when it ends. A node whose collector was gone when it ended gets its entry from the next one that has the
+volume, out of the node facts in its spool: what an entry says is all there.
 """
 
-import logging
+import math
+import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
 
 import msgspec
 
 from archive.catalog import LATEST_MS, CatalogEntry, encode
-from archive.errors import ArchiveError
+from archive.errors import ArchiveError, PermanentStoreError, TransientStoreError
 from archive.layout import CatalogName, Role, SessionKey
-from archive.store.base import Store
+from sidecar.flush import Puts, Rest
 from sidecar.settings import CollectorSettings
 from sidecar.spool import NodeSpool
 
-log = logging.getLogger(__name__)
-
 BEAT: Final = 30.0
-FIRST_RETRY: Final = 0.5
-LONGEST_RETRY: Final = 30.0
+LATE: Final = 60.0
+"""Seconds after which a put whose answer never came has taken effect, if ever."""
+LAST_MOMENT: Final = 1.0
+"""Seconds before the end's deadline that are enough for a put."""
+THREADS: Final = 2
+"""One may wait for a heartbeat that hangs when the end is to be put."""
+NEVER: Final = math.inf
 
 
 def first_facts(role: Role, settings: CollectorSettings) -> dict[str, str]:
@@ -92,80 +100,139 @@ def _started_ms(named_ms: int | None) -> int:
     return started_ms if 0 <= started_ms <= LATEST_MS else 0
 
 
-class Catalog:
-    """Puts the newest entry of each session shown, and beats for the one that lives, until stopped."""
+@dataclass
+class _Shown:
+    """What is to be told of one session by one role. Times are monotonic seconds."""
 
-    def __init__(self, store: Store, now: Callable[[], float] = time.time) -> None:
+    entry: CatalogEntry
+    due: float
+    """When to put it next; never, if it is put for good."""
+    doubtful_until: float = 0.0
+    """Until when an older state may still arrive in the store."""
+    stored: bool = False
+    under_way: list[CatalogEntry] = field(default_factory=list)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it may be put, once it is due: the end waits for no heartbeat that hangs."""
+        return not self.under_way or (
+            self.entry.state == "ended" and not any(one is self.entry for one in self.under_way)
+        )
+
+
+class Catalog:
+    """Puts the newest entry of each session shown, and beats for the one that lives, until stopped.
+
+    `tell` is told what is wrong, "" when nothing is.
+    """
+
+    def __init__(
+        self,
+        store: Puts,
+        now: Callable[[], float] = time.time,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._now = now
+        self._tell = tell
+        self._rest = Rest(random.random)
         self._changed = threading.Condition()
-        self._entry: CatalogEntry | None = None
-        self._urgent: list[CatalogEntry] = []
-        self._stop = False
-        self._thread = threading.Thread(target=self._run, name="catalog", daemon=True)
+        self._shown: dict[CatalogName, _Shown] = {}
+        self._deadline: float | None = None
+        self._threads = [
+            threading.Thread(target=self._run, name=f"catalog {number}", daemon=True)
+            for number in range(THREADS)
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def show(self, entry: CatalogEntry) -> None:
         """Puts the entry now; a running head's also as heartbeat from now on. Returns at once."""
+        if entry.state == "ended" and not entry.last_seen_ms:
+            entry = self._seen_now(entry)
         with self._changed:
-            if entry.role is Role.HEAD and entry.state == "running":
-                self._entry = entry
-            elif self._entry is not None and self._entry.name == entry.name:
-                self._entry = None
-            self._urgent = [one for one in self._urgent if one.name != entry.name]
-            self._urgent.append(entry)
-            self._changed.notify()
+            shown = self._shown.setdefault(entry.name, _Shown(entry, NEVER))
+            shown.entry, shown.stored, shown.due = entry, False, time.monotonic()
+            self._rest.begin_anew()
+            self._changed.notify_all()
 
     def finish(self, seconds: float) -> bool:
         """Waits until everything shown is put, at most `seconds`, and stops; true if it all was."""
-        deadline = time.monotonic() + seconds
         with self._changed:
-            self._stop = True
-            self._entry = None
-            self._changed.notify()
-            while self._urgent and (left := deadline - time.monotonic()) > 0:
+            self._deadline = time.monotonic() + seconds
+            for shown in self._shown.values():
+                shown.due = self._due_at_the_end(shown, shown.due)
+            self._changed.notify_all()
+            while self._owed() and (left := self._deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
-            return not self._urgent
+            return all(shown.stored for shown in self._shown.values())
+
+    def _owed(self) -> bool:
+        return any(shown.due < NEVER or shown.under_way for shown in self._shown.values())
+
+    def _due_at_the_end(self, shown: _Shown, due: float) -> float:
+        """Nothing beats any more, and what is to be put again is, at the last moment."""
+        if self._deadline is None or not shown.stored or due == NEVER:
+            return due
+        return min(due, self._deadline - LAST_MOMENT) if shown.entry.state == "ended" else NEVER
 
     def _run(self) -> None:
-        retry = FIRST_RETRY
-        while (entry := self._next()) is not None:
-            done = self._put(entry)
+        while (found := self._next()) is not None:
+            shown, entry = found
+            error = self._put(entry)
             with self._changed:
-                if done:
-                    retry = FIRST_RETRY
-                    self._urgent = [one for one in self._urgent if one is not entry]
-                    self._changed.notify_all()
-                    continue
-                if entry is self._entry and not self._urgent:
-                    self._urgent.append(entry)
-                self._changed.wait(retry)
-            retry = min(retry * 2, LONGEST_RETRY)
+                self._done(shown, entry, error)
+                self._changed.notify_all()
+            self._tell(str(error) if error is not None else "")
 
-    def _next(self) -> CatalogEntry | None:
+    def _next(self) -> tuple[_Shown, CatalogEntry] | None:
         """Waits for the next entry to put; None when stopped and nothing is left."""
-        beat = time.monotonic() + BEAT
         with self._changed:
-            while not self._urgent:
-                if self._stop:
-                    return None
-                left = beat - time.monotonic()
-                if self._entry is not None and left <= 0:
-                    return self._entry
-                self._changed.wait(None if self._entry is None else left)
-            return self._urgent[0]
+            while self._deadline is None or self._owed():
+                now = time.monotonic()
+                resting = self._rest.wait(now)
+                waiting = [shown for shown in self._shown.values() if shown.ready and shown.due < NEVER]
+                first = min(waiting, key=lambda shown: shown.due, default=None)
+                if first is not None and first.due <= now and not resting:
+                    first.under_way.append(first.entry)
+                    return first, first.entry
+                self._changed.wait(None if first is None else max(first.due - now, resting))
+            return None
 
-    def _put(self, entry: CatalogEntry) -> bool:
-        last_seen_ms = entry.last_seen_ms or int(self._now() * 1000)
-        seen = msgspec.structs.replace(entry, last_seen_ms=last_seen_ms)
+    def _done(self, shown: _Shown, entry: CatalogEntry, error: ArchiveError | None) -> None:
+        now = time.monotonic()
+        shown.under_way = [one for one in shown.under_way if one is not entry]
+        newest = entry is shown.entry
+        if error is None:
+            self._rest.begin_anew()
+            shown.stored = shown.stored or newest
+            shown.due = now if not newest else self._due_after(shown, now)
+        else:
+            self._rest.failed(now, lasting=isinstance(error, PermanentStoreError))
+            unknown = isinstance(error, TransientStoreError) and error.effect_unknown
+            if unknown and entry.state == "running":
+                shown.doubtful_until = now + LATE
+            if not shown.stored or newest:
+                shown.due = now
+            elif unknown:
+                shown.due = min(shown.due, shown.doubtful_until)
+        shown.due = self._due_at_the_end(shown, shown.due)
+
+    def _due_after(self, shown: _Shown, now: float) -> float:
+        """When to put again what was just put."""
+        if shown.entry.state == "running":
+            return now + BEAT if shown.entry.role is Role.HEAD else NEVER
+        return shown.doubtful_until if shown.doubtful_until > now else NEVER
+
+    def _put(self, entry: CatalogEntry) -> ArchiveError | None:
+        seen = entry if entry.last_seen_ms else self._seen_now(entry)
         try:
             self._store.put(entry.name.key, encode(seen))
         except ArchiveError as error:
-            log.warning("the catalog entry of %s could not be put: %s", entry.session, error)
-            return False
-        except Exception:  # nothing that goes wrong here may end the heartbeat
-            log.exception("the catalog entry of %s could not be put", entry.session)
-            return False
-        return True
+            return error
+        return None
+
+    def _seen_now(self, entry: CatalogEntry) -> CatalogEntry:
+        return msgspec.structs.replace(entry, last_seen_ms=int(self._now() * 1000))

@@ -21,6 +21,7 @@ from sidecar.life import Life, named_role
 from sidecar.metrics import Metrics
 from sidecar.settings import CollectorSettings
 from sidecar.spool import JournalDamaged, NodeSpool, Spool, raw_bytes
+from sidecar.storing import Storing
 from sidecar.tail import Continuation
 
 log = logging.getLogger(__name__)
@@ -54,9 +55,10 @@ class Collector:
         self._assigned = False
         self._left_over_taken = False
         self._shown: dict[str, CatalogEntry] = {}
-        self._catalog = Catalog(store)
+        storing = Storing(store, metrics)
+        self._catalog = Catalog(storing, tell=lambda problem: tell("catalog", problem))
         self._flushing = Flushing(
-            store, settings.flush_seconds, VERSION, metrics, lambda problem: tell("store", problem)
+            storing, settings.flush_seconds, VERSION, metrics, lambda problem: tell("store", problem)
         )
         metrics.refresh_with(lambda: metrics.spool_bytes.set(spool.budget.taken))
 

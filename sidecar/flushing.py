@@ -1,18 +1,15 @@
 """The threads around the flushers: one for the node that lives, one for the nodes that have ended."""
 
-import logging
+import random
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from archive.store.base import Store
-from sidecar.flush import Flusher
+from sidecar.flush import Flusher, Puts, Rest
 from sidecar.metrics import Metrics
 from sidecar.spool import NodeSpool
-
-log = logging.getLogger(__name__)
 
 FINISH_SECONDS: Final = 30.0
 """How long one try to finish an ended node may take before the next ended one has its turn."""
@@ -38,16 +35,17 @@ class Counts(NamedTuple):
 
 
 class Flushing:
-    """Flushes until stopped. `tell` is told what is wrong with the store, "" when nothing is."""
+    """Flushes until stopped, all nodes with one back-off. `tell` is told what is wrong, "" for nothing."""
 
     def __init__(
-        self, store: Store, interval: float, collector: str, metrics: Metrics, tell: Callable[[str], None]
+        self, store: Puts, interval: float, collector: str, metrics: Metrics, tell: Callable[[str], None]
     ) -> None:
         self._store = store
         self._interval = interval
         self._collector = collector
         self._metrics = metrics
         self._tell = tell
+        self._rest = Rest(random.random)
         self._lock = threading.Lock()
         self._live: Flusher | None = None
         self._ended: list[Ended] = []
@@ -74,6 +72,7 @@ class Flushing:
     def begin_end(self) -> None:
         """From now on everything is flushed every second."""
         self._end_begun = True
+        self._rest.begin_anew()
         with self._lock:
             if self._live is not None:
                 self._live.begin_end()
@@ -108,6 +107,7 @@ class Flushing:
 
         A store that hangs holds up a thread of its own, which dies with the process: the spool has it all.
         """
+        self._rest.begin_anew()
         with self._lock:
             live, self._live = self._live, None
             self._stopped = True
@@ -125,7 +125,7 @@ class Flushing:
         return len(stored) == len(nodes) and all(stored)
 
     def _flusher(self, node: NodeSpool) -> Flusher:
-        return Flusher(node, self._store, collector=self._collector, interval=self._interval)
+        return Flusher(node, self._store, collector=self._collector, interval=self._interval, rest=self._rest)
 
     def _run_live(self) -> None:
         while not self._stopped:
@@ -133,11 +133,8 @@ class Flushing:
             with self._lock:
                 flusher = self._live
             if flusher is not None:
-                try:
-                    pause = flusher.step()
-                except Exception:  # a flusher that fails is tried again: what it holds is in the spool
-                    log.exception("flushing failed; again in %g s", pause)
-                self._tell(flusher.last_error)
+                pause = flusher.step()
+                self._tell(self._problem())
             self._wake.wait(pause)
             self._wake.clear()
 
@@ -145,26 +142,31 @@ class Flushing:
         while not self._stopped:
             with self._lock:
                 ended = self._ended[0] if self._ended else None
+            resting = self._rest.wait(time.monotonic())
             if ended is None:
                 self._work.wait()
-                self._work.clear()
+            elif resting:
+                self._work.wait(resting)
             elif not self._finish_ended(ended):
                 self._work.wait(PAUSE_SECONDS)
-                self._work.clear()
+            self._work.clear()
 
     def _finish_ended(self, ended: Ended) -> bool:
-        done = False
-        try:
-            done = ended.flusher.finish(ended.reason, time.monotonic() + FINISH_SECONDS)
-        except Exception:  # as above
-            log.exception("finishing a node that has ended failed")
+        done = ended.flusher.finish(ended.reason, time.monotonic() + FINISH_SECONDS)
         with self._lock:
             self._ended.remove(ended)
             if done:
                 self._gone = _sum([self._gone, _count(ended.flusher)])
             else:
                 self._ended.append(ended)
+        self._tell(self._problem())
         return done
+
+    def _problem(self) -> str:
+        """What is wrong, of the living node first."""
+        with self._lock:
+            flushers = [*([self._live] if self._live else []), *(ended.flusher for ended in self._ended)]
+        return next((flusher.last_error for flusher in flushers if flusher.last_error), "")
 
     def _refresh(self) -> None:
         """Sets the metrics that are only worth knowing when somebody asks."""

@@ -76,6 +76,18 @@ class Metrics:
         self.flushes = Metric("counter", "flushes_total", "Attempts to store a segment.", "outcome")
         self.flush_seconds = Metric("gauge", "flush_seconds", "How long the latest attempt took.")
         self.stored_bytes = Metric("counter", "stored_bytes_total", "Bytes put into the store.")
+        self.store_failures = Metric(
+            "counter", "store_failures_total", "Puts that failed: refused, misconfigured, transient.", "kind"
+        )
+        self.store_problem = Metric(
+            "gauge",
+            "store_problem",
+            "Whether the latest puts failed, of segments and of the catalog.",
+            "kind",
+        )
+        self.last_put = Metric(
+            "gauge", "last_put_timestamp_seconds", "When the store last confirmed a put.", "what"
+        )
         self.problems = Metric("gauge", "problems", "Problems that health tells about.", "part")
 
     def refresh_with(self, refresher: Callable[[], None]) -> None:

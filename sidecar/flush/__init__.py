@@ -1,5 +1,6 @@
 """The flusher: from a node's spool to segments in the store."""
 
-from sidecar.flush.flusher import Clock, Flusher
+from sidecar.flush.flusher import Clock, Flusher, Puts
+from sidecar.flush.schedule import Rest
 
-__all__ = ["Clock", "Flusher"]
+__all__ = ["Clock", "Flusher", "Puts", "Rest"]
