@@ -163,7 +163,7 @@ class Catalog:
         with self._changed:
             self._deadline = time.monotonic() + seconds
             for shown in self._shown.values():
-                shown.due = self._due_at_the_end(shown, shown.due)
+                shown.due = self._due_at_the_end(shown, self._deadline)
             self._changed.notify_all()
             while self._owed() and (left := self._deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
@@ -172,11 +172,11 @@ class Catalog:
     def _owed(self) -> bool:
         return any(shown.due < NEVER or shown.under_way for shown in self._shown.values())
 
-    def _due_at_the_end(self, shown: _Shown, due: float) -> float:
+    def _due_at_the_end(self, shown: _Shown, deadline: float) -> float:
         """Nothing beats any more, and what is to be put again is, at the last moment."""
-        if self._deadline is None or not shown.stored or due == NEVER:
-            return due
-        return min(due, self._deadline - LAST_MOMENT) if shown.entry.state == "ended" else NEVER
+        if not shown.stored or shown.due == NEVER:
+            return shown.due
+        return min(shown.due, deadline - LAST_MOMENT) if shown.entry.state == "ended" else NEVER
 
     def _run(self) -> None:
         while (found := self._next()) is not None:
@@ -218,7 +218,9 @@ class Catalog:
                 shown.due = now
             elif unknown:
                 shown.due = min(shown.due, shown.doubtful_until)
-        shown.due = self._due_at_the_end(shown, shown.due)
+        if self._deadline is not None:
+            too_late = shown.stored and now >= self._deadline - LAST_MOMENT
+            shown.due = NEVER if too_late else self._due_at_the_end(shown, self._deadline)
 
     def _due_after(self, shown: _Shown, now: float) -> float:
         """When to put again what was just put."""

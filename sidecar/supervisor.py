@@ -23,6 +23,8 @@ SIGNALS: Final = END_SIGNALS | {signal.SIGUSR1, signal.SIGCHLD}
 
 END_LIMIT: Final = 30.0
 """Seconds after which a collector that was told to end is killed."""
+KILL_LIMIT: Final = 2.0
+"""Seconds that a killed collector may take to die: while it waits for a dead mount it can't."""
 
 FIRST_DELAY: Final = 0.25
 LONGEST_DELAY: Final = 30.0
@@ -138,10 +140,17 @@ class _Supervisor:
             os.kill(self._child.pid, number)  # not yet reaped, so the id is still the child's
 
     def _kill(self) -> None:
-        if self._child is not None:
-            _say(f"the collector did not end within {END_LIMIT:g} s; killed")
-            os.kill(self._child.pid, signal.SIGKILL)
-            os.waitpid(self._child.pid, 0)
+        if self._child is None:
+            return
+        _say(f"the collector did not end within {END_LIMIT:g} s; killed")
+        os.kill(self._child.pid, signal.SIGKILL)
+        deadline = time.monotonic() + KILL_LIMIT
+        while os.waitpid(self._child.pid, os.WNOHANG)[0] == 0:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                _say("it does not die: it waits for a disk or a mount that does not answer")
+                return
+            signal.sigtimedwait({signal.SIGCHLD}, left)
 
 
 def _become_collector(collect: Callable[[], int]) -> None:

@@ -1,13 +1,18 @@
 """The thread that puts catalog entries."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from archive.catalog import CatalogEntry, decode, encode
+from archive.errors import StoreRefused, TransientStoreError
 from archive.layout import Role, SessionKey
+from archive.store import ObjectInfo
+from archive.store.local import LocalStore
 from archive.store.url import open_store
 from sidecar.catalog import Catalog, entry_of
 
@@ -89,3 +94,103 @@ def test_a_session_that_has_ended_beats_no_more(archived: Any, monkeypatch: pyte
     found = entry(archived, SESSION)
     assert found is not None
     assert (found.role, found.state, found.last_seen_ms) == (Role.HEAD, "ended", 1_795_402_001_000)
+
+
+class Doubtful(LocalStore):
+    """A folder in which the first heartbeat's put is held up, and arrives late.
+
+    It arrives when `arrive` is set, or without a word when `gives_up` is set before.
+    """
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.asked = threading.Event()
+        self.arrive = threading.Event()
+        self.gives_up = threading.Event()
+        self.states: list[str] = []
+
+    def put(self, key: str, data: bytes) -> ObjectInfo:
+        if not self.asked.is_set():
+            self.asked.set()
+            while not self.arrive.wait(0.01):
+                if self.gives_up.is_set():
+                    raise TransientStoreError("no answer came", effect_unknown=True)
+        self.states.append(decode(data).state)
+        return super().put(key, data)
+
+
+@pytest.fixture
+def doubtful(archived: Any, tmp_path: Path) -> Doubtful:
+    return Doubtful(tmp_path / "store")
+
+
+def test_the_end_waits_for_no_heartbeat_that_hangs_and_is_put_again_behind_it(
+    archived: Any, doubtful: Doubtful, eventually: Eventually
+) -> None:
+    catalog = Catalog(doubtful, Clock())
+    catalog.start()
+    catalog.show(entry_of(SESSION, HEAD))
+    assert doubtful.asked.wait(10)
+    catalog.show(entry_of(SESSION, HEAD, "ended", "over"))
+    eventually(lambda: doubtful.states == ["ended"])
+    doubtful.arrive.set()
+    assert catalog.finish(10.0)
+    assert doubtful.states == ["ended", "running", "ended"]
+    found = entry(archived, SESSION)
+    assert found is not None
+    assert (found.state, found.reason, found.last_seen_ms) == ("ended", "over", 1_795_402_002_000)
+
+
+def test_a_heartbeat_that_takes_effect_after_the_end_hides_nothing(
+    archived: Any, doubtful: Doubtful, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.catalog.LATE", 0.3)
+    catalog = Catalog(doubtful, Clock())
+    catalog.start()
+    catalog.show(entry_of(SESSION, HEAD))
+    assert doubtful.asked.wait(10)
+    doubtful.gives_up.set()
+    catalog.show(entry_of(SESSION, HEAD, "ended", "over"))
+    eventually(lambda: "ended" in doubtful.states)
+    late = entry_of(SESSION, HEAD)
+    LocalStore.put(doubtful, late.name.key, encode(late))
+    eventually(lambda: (found := entry(archived, SESSION)) is not None and found.state == "ended")
+    assert doubtful.states == ["ended", "ended"]
+    assert catalog.finish(10.0)
+
+
+def test_at_the_end_the_last_moment_counts_for_a_doubtful_heartbeat(
+    archived: Any, doubtful: Doubtful, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.catalog.LAST_MOMENT", 0.1)
+    catalog = Catalog(doubtful, Clock())
+    catalog.start()
+    catalog.show(entry_of(SESSION, HEAD))
+    assert doubtful.asked.wait(10)
+    doubtful.gives_up.set()
+    catalog.show(entry_of(SESSION, HEAD, "ended", "over"))
+    assert catalog.finish(0.6)
+    assert doubtful.states == ["ended", "ended"]
+
+
+def test_a_store_that_refuses_is_told_and_tried_again_until_it_does_not(
+    archived: Any, tmp_path: Path, eventually: Eventually
+) -> None:
+    class Refusing(LocalStore):
+        refuses = True
+
+        def put(self, key: str, data: bytes) -> ObjectInfo:
+            if self.refuses:
+                raise StoreRefused("no right to put")
+            return super().put(key, data)
+
+    store = Refusing(tmp_path / "store")
+    said: list[str] = []
+    catalog = Catalog(store, Clock(), said.append)
+    catalog.start()
+    catalog.show(entry_of(SESSION, HEAD))
+    eventually(lambda: said == ["no right to put"])
+    store.refuses = False
+    eventually(lambda: entry(archived, SESSION))
+    eventually(lambda: said[-1] == "")
+    assert catalog.finish(1.0)

@@ -136,6 +136,28 @@ def test_a_collector_that_does_not_end_is_killed(
     assert not psutil.pid_exists(child)
 
 
+def test_a_collector_that_can_not_even_be_killed_does_not_hold_up_the_end(
+    supervise: Callable[[str], Process], eventually: Eventually
+) -> None:
+    """Nothing but a dead mount keeps a process from dying; here the signal is withheld."""
+    code = """
+supervisor.END_LIMIT = supervisor.KILL_LIMIT = 0.3
+kill = os.kill
+os.kill = lambda pid, number: None if number == signal.SIGKILL else kill(pid, number)
+def collect():
+    note(os.getpid())
+    while True: wait()
+"""
+    process = supervise(code)
+    child = int(eventually(process.notes)[0])
+    process.send(signal.SIGTERM)
+    try:
+        assert process.wait() == 0
+        assert psutil.pid_exists(child)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
 def test_the_begin_of_the_end_is_passed_on_and_remembered(
     supervise: Callable[[str], Process], eventually: Eventually
 ) -> None:
