@@ -27,6 +27,7 @@ from archive.errors import (
     TransientStoreError,
 )
 from archive.store.base import Object, ObjectInfo
+from archive.store.keys import require_key
 
 _INCOMING: Final = ".incoming"
 _ABANDONED_SECONDS: Final = 3600.0
@@ -98,13 +99,10 @@ class LocalStore:
         return time.time()
 
     def _path(self, key: str) -> Path:
+        require_key(key)
         parts = key.split("/")
-        if parts[0] == _INCOMING or any(part in {"", ".", ".."} for part in parts) or "\0" in key:
-            raise NameInvalid(f"{key[:300]!r} can't be an object's key: it must be a plain relative path")
-        try:
-            key.encode()
-        except UnicodeEncodeError:
-            raise NameInvalid(f"{key[:300]!r} can't be an object's key: it isn't UTF-8") from None
+        if parts[0] == _INCOMING:
+            raise NameInvalid(f"{key[:300]!r} can't be an object's key: puts under way are kept there")
         return self._root.joinpath(*parts)
 
     def _require_root(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -11,18 +12,34 @@ from archive.store.local import LocalStore
 
 
 def open_store(url: str) -> Store:
-    """The store that `url` names, such as `file:///var/lib/history`; touches nothing.
+    """The store that `url` names: `file:///var/lib/history`, `oss://bucket/root?region=cn-hangzhou`.
 
-    Raises StoreMisconfigured.
+    Touches nothing but the environment, for the credentials that OSS needs. Raises StoreMisconfigured.
     """
+    match url.partition("://")[0].lower():
+        case "file":
+            return LocalStore(_folder(url))
+        case "oss":
+            return _oss(url)
+        case _:
+            raise StoreMisconfigured(
+                f"the store {url!r} is of no known kind: give file:///path or oss://bucket/root?region=…"
+            )
+
+
+def _oss(url: str) -> Store:
+    from archive.credentials import source_from  # noqa: PLC0415 - what other kinds do without
+    from archive.store.oss.address import parse  # noqa: PLC0415
+    from archive.store.oss.store import OssStore  # noqa: PLC0415
+
+    return OssStore(parse(url), source_from(os.environ))
+
+
+def _folder(url: str) -> Path:
     try:
         parts = urlsplit(url)
     except ValueError as error:
         raise StoreMisconfigured(f"the store {url!r} is no URL ({error}): give file:///path") from None
-    if parts.scheme != "file":
-        raise StoreMisconfigured(
-            f"the store {url!r} is of no known kind: give a folder as file:///path, with three slashes"
-        )
     if (
         parts.netloc not in {"", "localhost"}
         or not parts.path.startswith("/")
@@ -30,4 +47,4 @@ def open_store(url: str) -> Store:
         or parts.fragment
     ):
         raise StoreMisconfigured(f"the store {url!r} must name a folder of this machine as file:///path")
-    return LocalStore(Path(unquote(parts.path)))
+    return Path(unquote(parts.path))
