@@ -160,8 +160,8 @@ def _coded(asked: Asked, answer: Answer) -> tuple[type[StoreError], str] | None:
     if answer.code == "RequestTimeTooSkewed":
         way = "behind" if answer.skew > 0 else "ahead of"
         return TransientStoreError, (
-            f"this machine's clock is {abs(answer.skew):.0f} s {way} OSS's: set it right; until then OSS's is "
-            "used to sign"
+            f"this machine's clock is {abs(answer.skew):.0f} s {way} OSS's: set it right; until then "
+            "OSS's is used to sign"
         )
     if answer.status in _MOVED or "specified endpoint" in answer.message:
         there = f" {answer.endpoint}" if answer.endpoint else ""
