@@ -12,8 +12,9 @@ In this process, on free ports of 127.0.0.1:
         oss.set_instance_role("server")                            # for the metadata service
         oss.sts_endpoint, oss.metadata_endpoint
 
-Identities "collector", "server", "retention" and "operator" are there, with the rights of their roles below the
-root (rights.py); `add_identity(collector("root", namespace="team"))` replaces one, `remove_identity(name)` revokes it.
+Identities "collector", "server", "retention" and "operator" are there, with the rights of their roles below
+the root (rights.py); add_identity(collector("root", namespace="team")) replaces one, remove_identity(name)
+revokes it.
 
 Faults (faults.py has the acts; the first fault added that fits a request acts):
 
@@ -28,7 +29,7 @@ What came of it:
 
         oss.requests(operation="PutObject", key="root/v1/*", identity="collector", status=200) -> list[Asked]
         oss.counts(); oss.forget_requests()
-        oss.put(key, data); oss.get(key); oss.keys(prefix)         # past rights and faults; keys with the root
+        oss.put(key, data); oss.get(key); oss.keys(prefix)  # past rights and faults; keys with the root
 
 The same surface in a process of its own, for benches and kill tests; with a folder, objects survive its end:
 
@@ -38,6 +39,7 @@ The same surface in a process of its own, for benches and kill tests; with a fol
 from fake_oss.bucket import BucketSettings, noncurrent_expiry
 from fake_oss.fake import FakeOss
 from fake_oss.faults import (
+    BANDWIDTH,
     INTERNAL,
     SERVER_BUSY,
     THROTTLED,
@@ -64,6 +66,7 @@ from fake_oss.process import running
 from fake_oss.rights import Identity, collector, operator, retention, server
 
 __all__ = [
+    "BANDWIDTH",
     "INTERNAL",
     "SERVER_BUSY",
     "THROTTLED",

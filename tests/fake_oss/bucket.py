@@ -14,10 +14,10 @@ _HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 @dataclass(frozen=True, slots=True)
 class BucketSettings:
-    """As a bucket is right after its creation, where nothing else is given.
+    """A private bucket's, where nothing else is given.
 
-    `worm` locks the whole bucket's objects for days from their last change; `object_worm` is the newer kind, by
-    object; `no_overwrite` holds prefixes under which an object can't be put again; `lifecycle` holds rules as XML.
+    `worm` locks the objects of the whole bucket, `object_worm` one by one; under the prefixes of
+    `no_overwrite` an object can't be put again; `lifecycle` holds rules as XML.
     """
 
     storage_class: str = "Standard"
@@ -135,7 +135,7 @@ def _encryption(_: str, __: str, ___: BucketSettings) -> str:
 
 
 def _referer(_: str, __: str, ___: BucketSettings) -> str:
-    return "<RefererConfiguration><AllowEmptyReferer>true</AllowEmptyReferer><RefererList/></RefererConfiguration>"
+    return "<RefererConfiguration><AllowEmptyReferer>true</AllowEmptyReferer></RefererConfiguration>"
 
 
 def _policy(_: str, __: str, ___: BucketSettings) -> str:
@@ -143,22 +143,37 @@ def _policy(_: str, __: str, ___: BucketSettings) -> str:
 
 
 Teller = Callable[[str, str, BucketSettings], str]
-# From the sub-resource in the query to the operation's name, which is its RAM action too, and what is told.
-TOLD: Final[Mapping[str, tuple[str, Teller]]] = {
-    "bucketInfo": ("GetBucketInfo", _info),
-    "location": ("GetBucketLocation", _location),
-    "acl": ("GetBucketAcl", _acl),
-    "versioning": ("GetBucketVersioning", _versioning),
-    "worm": ("GetBucketWorm", _worm),
-    "objectWorm": ("GetBucketObjectWormConfiguration", _object_worm),
-    "lifecycle": ("GetBucketLifecycle", _lifecycle),
-    "overwriteConfig": ("GetBucketOverwriteConfig", _overwrite),
-    "publicAccessBlock": ("GetBucketPublicAccessBlock", _public_access),
-    "encryption": ("GetBucketEncryption", _encryption),
-    "referer": ("GetBucketReferer", _referer),
-    "policy": ("GetBucketPolicy", _policy),
+# What is told, by the operation's name, which is its RAM action too.
+TOLD: Final[Mapping[str, Teller]] = {
+    "GetBucketInfo": _info,
+    "GetBucketLocation": _location,
+    "GetBucketAcl": _acl,
+    "GetBucketVersioning": _versioning,
+    "GetBucketWorm": _worm,
+    "GetBucketObjectWormConfiguration": _object_worm,
+    "GetBucketLifecycle": _lifecycle,
+    "GetBucketOverwriteConfig": _overwrite,
+    "GetBucketPublicAccessBlock": _public_access,
+    "GetBucketEncryption": _encryption,
+    "GetBucketReferer": _referer,
+    "GetBucketPolicy": _policy,
+}
+SUB_RESOURCES: Final[Mapping[str, str]] = {
+    "bucketInfo": "GetBucketInfo",
+    "location": "GetBucketLocation",
+    "acl": "GetBucketAcl",
+    "versioning": "GetBucketVersioning",
+    "worm": "GetBucketWorm",
+    "objectWorm": "GetBucketObjectWormConfiguration",
+    "lifecycle": "GetBucketLifecycle",
+    "overwriteConfig": "GetBucketOverwriteConfig",
+    "publicAccessBlock": "GetBucketPublicAccessBlock",
+    "encryption": "GetBucketEncryption",
+    "referer": "GetBucketReferer",
+    "policy": "GetBucketPolicy",
 }
 
 
-def xml(sub_resource: str, bucket: str, region: str, settings: BucketSettings) -> bytes:
-    return (_HEAD + TOLD[sub_resource][1](bucket, region, settings)).encode()
+def xml(operation: str, bucket: str, region: str, settings: BucketSettings) -> bytes:
+    """The answer to one of TOLD. Raises ServiceError where the bucket has no such setting."""
+    return (_HEAD + TOLD[operation](bucket, region, settings)).encode()

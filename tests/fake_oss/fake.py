@@ -1,4 +1,4 @@
-"""The fake as a whole: OSS, STS and the metadata service on three ports, with one clock, script and journal."""
+"""The fake as a whole: OSS, STS and metadata service on three ports; one clock, one script, one journal."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from fake_oss.faults import Fault, Script
 from fake_oss.journal import Asked, Journal
 from fake_oss.metadata import MetadataService
 from fake_oss.objects import Objects
+from fake_oss.operations import Operations
 from fake_oss.rights import ROLES, Identity
 from fake_oss.server import Server
 from fake_oss.service import OssService, Signer
@@ -29,6 +30,7 @@ class FakeOss:
         self,
         bucket: str = "history",
         region: str = "cn-hangzhou",
+        *,
         latency: float = 0.0,
         folder: Path | str | None = None,
         root: str = "root",
@@ -42,8 +44,14 @@ class FakeOss:
         self._journal = Journal()
         self._identities: dict[str, Identity] = {}
         self._objects = Objects(None if folder is None else Path(folder))
+        self._operations = Operations(bucket, self._objects, self._clock)
         self._oss = OssService(
-            bucket, region, self._objects, self._clock, self._signer_of, dict(elsewhere or {})
+            bucket,
+            region,
+            operations=self._operations,
+            clock=self._clock,
+            signer_of=self._signer_of,
+            elsewhere=dict(elsewhere or {}),
         )
         self._sts = sts.StsService(self._clock, self._signer_of)
         self._metadata = MetadataService(self._clock, self._issue)
@@ -104,7 +112,7 @@ class FakeOss:
         }
 
     def rrsa_environment(self, token_file: Path | str, role: str = "collector") -> dict[str, str]:
-        """What the pod identity webhook sets. Writes the service account's token, unless the file is there."""
+        """What the pod identity webhook sets; the token file is written unless it is there."""
         path = Path(token_file)
         if not path.exists():
             path.write_text(self.oidc_token(role), encoding="ascii")
@@ -133,7 +141,7 @@ class FakeOss:
     def add_identity(
         self, identity: Identity, *, subjects: tuple[str, ...] | None = None, issuer: str = sts.ISSUER
     ) -> None:
-        """Add or replace an identity, its access key, and the role of its name, trusting service accounts `subjects`."""
+        """Add or replace an identity, its access key, and its role, which trusts `subjects`."""
         self._identities[identity.name] = identity
         trusted = subjects or (f"system:serviceaccount:*:ray-history-{identity.name}*",)
         self._sts.roles[sts.role_arn(identity.name)] = sts.Role(identity, trusted, issuer=issuer)
@@ -163,7 +171,7 @@ class FakeOss:
 
     def release(self) -> None:
         """Store now whatever ApplyLater holds."""
-        self._oss.release()
+        self._operations.release()
 
     def down(self, how: Literal["refused", "cut"] = "refused", *, service: str = "oss") -> None:
         """Refuse connections and reset those there are; or "cut": nothing comes through, nobody is told."""
@@ -181,10 +189,10 @@ class FakeOss:
 
     def configure(self, **settings: Any) -> None:
         """Change BucketSettings."""
-        self._oss.settings = dataclasses.replace(self._oss.settings, **settings)
+        self._operations.settings = dataclasses.replace(self._operations.settings, **settings)
 
     def settings(self) -> BucketSettings:
-        return self._oss.settings
+        return self._operations.settings
 
     # What came of it
 

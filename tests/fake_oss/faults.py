@@ -1,7 +1,7 @@
-"""The fault script: which requests go wrong, and how. Deterministic: nothing here looks at more than requests,
-counts, seeds and the time since the fault was added.
+"""The fault script: which requests go wrong, and how.
 
-Of several faults that fit a request the first one added acts.
+Deterministic: it looks at requests, counts, seeds, and the time since a fault was added. Of several faults
+that fit a request the first one added acts.
 """
 
 from __future__ import annotations
@@ -45,8 +45,11 @@ class LoseAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ApplyLater:
-    """A put without an answer that is stored later: after `seconds`, when another put (of another key, of the same
-    one) is through, or at FakeOss.release(). The connection is closed after `hang` seconds."""
+    """A put without an answer that is stored later, at FakeOss.release() or before.
+
+    Namely after `seconds`, or when another put, of another key or of the same one, is through. The
+    connection is closed after `hang` seconds.
+    """
 
     seconds: float | None = None
     successor: Literal["other", "same"] | None = None
@@ -128,8 +131,9 @@ Act = (
 )
 
 SERVER_BUSY = Refuse(503, "ServerBusy", "The server is busy, please retry later.")
-UNAVAILABLE = Refuse(503, "ServiceUnavailable", "Please reduce your request rate.")
-THROTTLED = Refuse(503, "DownloadTrafficRateLimitExceeded", "Download traffic exceeds the limit.")
+UNAVAILABLE = Refuse(503, "ServiceUnavailable", "Please try again later.")
+THROTTLED = Refuse(503, "TotalQpsLimitExceeded", "Total qps limit exceeded.", "0004-00000302")
+BANDWIDTH = Refuse(503, "DownloadTrafficRateLimitExceeded", "Download traffic rate limit exceeded.")
 TOO_MANY = Refuse(429, "TooManyRequests", "Too many requests, please retry later.")
 INTERNAL = Refuse(500, "InternalError", "Please contact the server administrator, oss@service.aliyun.com.")
 TOKEN_EXPIRED = Refuse(
@@ -139,10 +143,13 @@ TOKEN_EXPIRED = Refuse(
 
 @dataclass(frozen=True)
 class Fault:
-    """`act` for requests of `service` that fit: `method` is GET, PUT…; `operation` its name (PutObject,
-    AssumeRoleWithOIDC…); `key` a pattern with `*` over the whole key; `identity` a name. Of these the first `skip` are
-    spared and `times` are struck, each with `probability` drawn from `seed`, from `start` seconds after the fault
-    was added and for `seconds`."""
+    """`act` for requests of `service` that fit.
+
+    `method` is GET, PUT…; `operation` its name (PutObject, AssumeRoleWithOIDC…); `key` a pattern with `*` for
+    the whole key, for a listing its prefix; `identity` a name. Of these the first `skip` are spared and
+    `times` are struck, each with `probability` drawn from `seed`, from `start` seconds after the fault was
+    added, for `seconds`.
+    """
 
     act: Act
     method: str | None = None

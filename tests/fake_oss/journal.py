@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request. `status` is 0 where there was no answer; `started` by the machine's clock; `act` names the fault."""
+    """One request. `status` 0: no answer; `started` by this machine's clock; `act` names the fault."""
 
     service: str
     method: str

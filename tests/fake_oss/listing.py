@@ -101,12 +101,12 @@ def xml(bucket: str, question: Question, page: Page) -> bytes:
         else f"<NextContinuationToken>{page.next_token}</NextContinuationToken>",
     ]
     owner = f"<Owner><ID>{ACCOUNT}</ID><DisplayName>{ACCOUNT}</DisplayName></Owner>"
-    for stored in page.objects:
-        lines.append(
-            f"<Contents><Key>{told(stored.key)}</Key><LastModified>{_time(stored.modified)}</LastModified>"
-            f"<ETag>{stored.etag}</ETag><Type>Normal</Type><Size>{stored.size}</Size>"
-            f"<StorageClass>Standard</StorageClass>{owner if question.with_owner else ''}</Contents>"
-        )
+    lines += [
+        f"<Contents><Key>{told(stored.key)}</Key><LastModified>{_time(stored.modified)}</LastModified>"
+        f"<ETag>{stored.etag}</ETag><Type>Normal</Type><Size>{stored.size}</Size>"
+        f"<StorageClass>Standard</StorageClass>{owner if question.with_owner else ''}</Contents>"
+        for stored in page.objects
+    ]
     lines += [f"<CommonPrefixes><Prefix>{told(folder)}</Prefix></CommonPrefixes>" for folder in page.folders]
     lines.append(f"<KeyCount>{len(page.objects) + len(page.folders)}</KeyCount></ListBucketResult>")
     return "".join(lines).encode()

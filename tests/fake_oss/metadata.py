@@ -1,4 +1,4 @@
-"""The metadata service of an ECS instance: a role's temporary credentials, behind a session token (IMDSv2)."""
+"""The metadata service of an ECS instance: its role's credentials, behind a session token (IMDSv2)."""
 
 from __future__ import annotations
 

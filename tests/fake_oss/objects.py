@@ -1,7 +1,7 @@
 """The objects of one bucket, in memory or in a folder.
 
-In a folder every object is a file named by a number, and `index.jsonl` has a line for each put and delete, written
-when the file is complete; a restart reads it, and drops a torn last line.
+In a folder every object is a file named by a number, and `index.jsonl` has a line for each put and delete,
+written when the file is complete; a restart reads it, and drops a torn last line.
 """
 
 from __future__ import annotations
@@ -151,7 +151,6 @@ class Objects:
 
 
 def _discard(old: Stored) -> None:
-    # A reader that opens the file only now finds it gone, as its connection would find: rare, and told as such.
     if isinstance(old.place, Path):
         with contextlib.suppress(FileNotFoundError):
             old.place.unlink()

@@ -1,8 +1,7 @@
 """Who may do what: identities with access keys, and rules as RAM policies have them.
 
-A rule is an action pattern and a resource pattern; `*` stands for anything, slashes too, `?` for one character.
-The resource is the object's key, for a listing its prefix (RAM's condition oss:Prefix), and "" for what
-concerns the bucket itself.
+A rule is an action pattern and a resource pattern; `*` stands for anything, slashes too, `?` for one letter.
+The resource is the object's key, for a listing its prefix (RAM's condition oss:Prefix), "" for the bucket.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One service on a port of 127.0.0.1: a thread a connection, and the fault script between socket and service."""
+"""One service on a port of 127.0.0.1: a thread a connection, and faults between socket and service."""
 
 from __future__ import annotations
 
@@ -179,9 +179,9 @@ class Server:
                 return Answer(status, {"Content-Type": "text/html", "Server": "portal"}, _PORTAL)
             case faults.Redirect(location, status):
                 return Answer(status, {"Location": location, **self._service.common_headers()})
+            case faults.Refuse(status, code, message, ec):
+                return self._service.refusal(request, ServiceError(status, code, message, ec))
         try:
-            if isinstance(act, faults.Refuse):
-                raise ServiceError(act.status, act.code, act.message, act.ec)
             answer = self._service.answer(request, subject, act)
         except ServiceError as error:
             answer = self._service.refusal(request, error)

@@ -1,7 +1,8 @@
 """Version 4 signatures of requests to OSS, verified as the service does.
 
-string to sign = OSS4-HMAC-SHA256 \\n time \\n date/region/oss/aliyun_v4_request \\n SHA-256 of the canonical request
-canonical request = method \\n /bucket/key \\n query \\n headers \\n names of additional headers \\n UNSIGNED-PAYLOAD
+The string to sign has four lines: OSS4-HMAC-SHA256, time, date/region/oss/aliyun_v4_request, and the SHA-256
+of the canonical request, which is: method, /bucket/key, query, headers, names of additional headers, and
+UNSIGNED-PAYLOAD, a line each.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def claim_of(request: Request) -> Claim:
     return Claim(credential[0], credential[1], credential[2], credential[3], additional, parts["Signature"])
 
 
-def verify(request: Request, claim: Claim, secret: str, path: str, region: str, now: float) -> None:
+def verify(request: Request, claim: Claim, *, secret: str, path: str, region: str, now: float) -> None:
     """`path` is /bucket/key, unescaped; `now` the service's clock. Raises ServiceError."""
     stamp = _stamp(request)
     if claim.region != region:
