@@ -1,25 +1,36 @@
-"""The catalog for request handlers: at most a second old, but never waited for long once it is known."""
+"""The catalog for request handlers: at most seconds old, but never waited for long once it is known.
+
+In steady state it takes at most 60 requests to list a minute while somebody looks, and 30 while nobody does.
+"""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Callable
 from typing import Final
 
-from archive.errors import StoreError
-from archive.layout import SessionKey, segments_prefix
+from archive.errors import NameInvalid, StoreError
+from archive.layout import SEGMENTS, SessionKey, segments_prefix
 from archive.store.base import Store
-from server.sessions import Session, SessionIndex, Snapshot
+from server.session_index import SessionIndex
+from server.sessions import Session, Snapshot
 from server.view.errors import SessionUnknown
 
 _FRESH_SECONDS: Final = 1.0
+"""How old what is shown gets, for each request to list that a refresh takes."""
+_UNASKED_SECONDS: Final = 2.0
+"""The same while nobody asks."""
+_TROUBLE_SECONDS: Final = 5.0
 _PATIENCE_SECONDS: Final = 0.2
 _RARITY: Final = 5
 
 
 class Catalog:
-    """One refresh at a time, off the event loop."""
+    """One refresh at a time, off the event loop. `forget` is called with each session that is gone."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, forget: Callable[[SessionKey], None]) -> None:
         self._store = store
+        self._forget = forget
         self._index = SessionIndex(store)
         self._flight: asyncio.Task[Snapshot] | None = None
         self._begun_at = self._landed_at = float("-inf")
@@ -44,6 +55,16 @@ class Catalog:
             raise self._trouble
         return known
 
+    async def keep(self) -> None:
+        """Refresh for ever: at once while something is not read yet, else every few seconds."""
+        while True:
+            try:
+                await asyncio.shield(self._refresh())
+                pause = 0.0 if self._index.behind else _UNASKED_SECONDS * self._index.requests
+            except StoreError:  # told to whoever asks
+                pause = _TROUBLE_SECONDS
+            await asyncio.sleep(pause)
+
     def known(self, key: SessionKey) -> Session | None:
         """A session as the last refresh found it; None if no catalog entry tells of it."""
         known = self._index.snapshot
@@ -59,32 +80,54 @@ class Catalog:
         if key in (await self.snapshot()).by_key:
             return
         if not await asyncio.to_thread(self._has_segments, key):
+            await asyncio.to_thread(self._forget, key)
             raise SessionUnknown(
                 f"The archive holds no session {key.path}: its name is mistyped, or it was deleted."
                 " The list of sessions shows what there is."
             )
 
-    async def newest(self, namespace: str, cluster: str) -> Session:
+    async def newest(self, namespace: str, cluster: str) -> SessionKey:
         """The newest session of a cluster. Raises: SessionUnknown, StoreError."""
-        for session in (await self.snapshot()).sessions:
-            if session.key.cluster == cluster and session.key.namespace == namespace:
-                return session
+        snapshot = await self.snapshot()
+        keys = (session.key for session in snapshot.sessions)
+        newest = next((key for key in keys if (key.namespace, key.cluster) == (namespace, cluster)), None)
+        if newest is None or not snapshot.complete or snapshot.unread:
+            stored = await asyncio.to_thread(self._newest_stored, namespace, cluster)
+            newest = max((key for key in (newest, stored) if key is not None), key=_start, default=None)
+        if newest is not None:
+            return newest
         raise SessionUnknown(f"The archive holds no session of the cluster {namespace}/{cluster}.")
 
     def _has_segments(self, key: SessionKey) -> bool:
         """Whether a session that no catalog entry tells of has left segments."""
         return next(self._store.list_folders(segments_prefix(key)), None) is not None
 
+    def _newest_stored(self, namespace: str, cluster: str) -> SessionKey | None:
+        """The newest session of a cluster that has segments; for as long as the catalog is not all known."""
+        found = []
+        for session in self._store.list_folders(f"{SEGMENTS}{namespace}/{cluster}/"):
+            with contextlib.suppress(NameInvalid):
+                found.append(SessionKey(namespace, cluster, session))
+        return max(found, key=_start, default=None)
+
     def _fresh(self) -> bool:
         """Whether the last look is recent; where a look takes long, looks are rarer."""
-        return time.monotonic() - self._landed_at < max(_FRESH_SECONDS, _RARITY * self._cost)
+        return time.monotonic() - self._landed_at < max(
+            _FRESH_SECONDS * self._index.requests, _RARITY * self._cost
+        )
 
     def _refresh(self) -> asyncio.Task[Snapshot]:
         if self._flight is None:
             self._begun_at = time.monotonic()
-            self._flight = asyncio.create_task(asyncio.to_thread(self._index.refresh))
+            self._flight = asyncio.create_task(asyncio.to_thread(self._step))
             self._flight.add_done_callback(self._landed)
         return self._flight
+
+    def _step(self) -> Snapshot:
+        snapshot = self._index.refresh()
+        for key in self._index.taken_gone():
+            self._forget(key)
+        return snapshot
 
     def _landed(self, flight: asyncio.Task[Snapshot]) -> None:
         self._flight = None
@@ -92,3 +135,7 @@ class Catalog:
         self._cost = self._landed_at - self._begun_at
         error = None if flight.cancelled() else flight.exception()
         self._trouble = error if isinstance(error, StoreError) else None
+
+
+def _start(key: SessionKey) -> tuple[int, str]:
+    return key.started_ms or 0, key.session

@@ -24,6 +24,10 @@ class OpensViews(Protocol):
         """The view of a session. Raises: SessionUnknown, ViewPending, StoreError."""
         ...
 
+    def forget(self, key: SessionKey) -> None:
+        """Let go of a session that the archive holds no longer."""
+        ...
+
 
 class Openings:
     """Opens views off the event loop; requests for the same session share one waiting thread."""

@@ -28,19 +28,20 @@ from server.view.errors import ViewPending
 from server.view.view import View
 
 NEWEST = "latest"
+NOT_IN_CATALOG = "It is not in the catalog: it is being removed, or was never listed; parts of it may be gone"
 _INDEX_PATIENCE_SECONDS = 1.0
 
 
 class SessionSite:
     """An ASGI application for all sessions; the session is in the path parameters."""
 
-    def __init__(self, parts: Parts, catalog: Catalog, openings: Openings) -> None:
+    def __init__(self, parts: Parts, catalog: Catalog, openings: Openings, shelf: LogShelf) -> None:
         self._catalog = catalog
         self._openings = openings
         self._frontend = parts.frontend
         self._frontend_trouble = parts.frontend_trouble
         self._lost_after_ms = parts.lost_after_ms
-        self._shelf = LogShelf(parts.store)
+        self._shelf = shelf
         routes = [
             Route("/", self._index),
             Route("/index.html", self._index),
@@ -52,10 +53,6 @@ class SessionSite:
         ]
         self._router = Router(routes, redirect_slashes=False)
 
-    def close(self) -> None:
-        """Let go of what is kept for open sessions."""
-        self._shelf.close()
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find the session and pass the request on. Raises: SessionUnknown, NameInvalid, StoreError."""
         named = scope["path_params"]
@@ -63,7 +60,7 @@ class SessionSite:
             raise HTTPException(405)
         if named["session"] == NEWEST:
             newest = await self._catalog.newest(named["namespace"], named["cluster"])
-            await _redirect_to(newest.key, scope)(scope, receive, send)
+            await _redirect_to(newest, scope)(scope, receive, send)
             return
         key = SessionKey(named["namespace"], named["cluster"], named["session"])
         await self._catalog.require(key)
@@ -113,5 +110,5 @@ def _bar(view: View, told: Session | None) -> Bar:
         State.ENDED: f"{at} ({facts.reason})" if facts.reason else at,
         State.LOST: f"last heard of {at}",
     }[state]
-    missing = told.missing(state) if told else (END_MISSING,) * (state is State.LOST)
+    missing = told.missing(state) if told else (NOT_IN_CATALOG, *(END_MISSING,) * (state is State.LOST))
     return Bar(view.key, state, when, (*missing, *view.gaps))

@@ -141,6 +141,11 @@ class LogShelf:
                 self._kept.popitem(last=False)
             return logs
 
+    def forget(self, key: SessionKey) -> None:
+        """Let go of a session that the archive holds no longer."""
+        with self._lock:
+            self._kept.pop(key, None)
+
     def close(self) -> None:
         """Let go of the readers' threads."""
         self._readers.shutdown(wait=False, cancel_futures=True)

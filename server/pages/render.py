@@ -97,10 +97,18 @@ def sessions_page(snapshot: Snapshot, question: Question, page: Page, lost_after
         namespaces=snapshot.namespaces,
         owner_kinds=snapshot.owner_kinds,
         states=list(State),
+        reading=_reading(snapshot),
         as_of=f"{utc(snapshot.clock_ms)} UTC",
         first_href=_href(question.parameters(cursor="")),
         next_href=_href(question.parameters(cursor=page.next_cursor)) if page.next_cursor else "",
     )
+
+
+def _reading(snapshot: Snapshot) -> str:
+    """What is not known yet of the list; empty where all is."""
+    if snapshot.unread:
+        return f"{thousands(snapshot.unread)} more sessions are being read; the newest come first."
+    return "" if snapshot.complete else "The list is being brought up to date; older sessions may be missing."
 
 
 def _href(parameters: dict[str, str]) -> str:

@@ -29,6 +29,7 @@ class Cache:
         self._lock = threading.Lock()
         self._leases: Counter[str] = Counter()
         self._trusted: set[str] = set()  # a crash may have left files that aren't what they are called
+        self._unwanted: set[str] = set()
         shutil.rmtree(self._working, ignore_errors=True)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._working.mkdir(parents=True)
@@ -81,8 +82,18 @@ class Cache:
             self._leases = +self._leases
         self._evict()
 
+    def discard(self, digests: Iterable[str]) -> None:
+        """Removes files that nobody will ask for again; leased ones when they are released."""
+        with self._lock:
+            self._unwanted.update(digests)
+        self._evict()
+
     def _evict(self) -> None:
         with self._lock:
+            for digest in [digest for digest in self._unwanted if digest not in self._leases]:
+                self.path(digest).unlink(missing_ok=True)
+                self._trusted.discard(digest)
+                self._unwanted.discard(digest)
             found = []
             for entry in os.scandir(self._folder):
                 with suppress(FileNotFoundError):

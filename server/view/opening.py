@@ -141,6 +141,15 @@ class Opening:
         finally:
             self._stored.release(unsaved)
 
+    def leave(self, opened: Opened) -> None:
+        """Lets go of what a fold brought without storing it."""
+        if opened.unsaved is not None:
+            self._stored.release(opened.unsaved)
+
+    def discard(self, opened: Opened) -> None:
+        """Removes an opened session's files from the cache, as soon as nobody reads them."""
+        self._cache.discard(digest for some in opened.files.values() for digest in some)
+
     def _listing(self, key: SessionKey, manifest: Manifest, nodes: Sequence[str]) -> Listing:
         def of_node(node_id: str) -> list[coverage.Listed]:
             after = coverage.begin_after(manifest, key, node_id)

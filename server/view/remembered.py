@@ -35,6 +35,11 @@ class Remembered:
             while self._taken > self._limit:
                 self._taken -= _size(*self._answers.popitem(last=False))
 
+    @property
+    def taken(self) -> int:
+        """Bytes that are kept."""
+        return self._taken
+
     def clear(self) -> None:
         with self._lock:
             self._answers.clear()

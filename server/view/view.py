@@ -17,6 +17,8 @@ THREADS: Final = 2
 MEMORY: Final = "200MB"
 REMEMBERED: Final = 8 << 20
 """Bytes of answers that a view keeps: a page that somebody has open asks the same every few seconds."""
+EMPTY: Final = 4 << 20
+"""About what a database takes before it has read anything."""
 FETCHED: Final = 2_000
 PAGE_ROWS: Final = 1_000
 """Pages up to this size read other columns for their own rows only."""
@@ -106,6 +108,11 @@ class View:
             while rows := cursor.fetchmany(FETCHED):
                 pieces.append(",".join([row[0] for row in rows]))
         return f"[{','.join(pieces)}]".encode()
+
+    def memory(self) -> int:
+        """About how many bytes it takes: the database's own, what it holds of its files, and answers."""
+        (held,) = self.rows("SELECT sum(memory_usage_bytes)::BIGINT FROM duckdb_memory()")[0]
+        return EMPTY + int(held) + self.remembered.taken
 
 
 def blank() -> duckdb.DuckDBPyConnection:

@@ -4,9 +4,11 @@ import contextlib
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -30,6 +32,8 @@ TICK_SECONDS: Final = 2.0
 CATALOG_SECONDS: Final = 60.0
 BACKGROUND_SESSIONS: Final = 1_000
 """How many sessions are kept folded before anybody asks, the newest ones."""
+OPENED_BYTES: Final = 512 << 20
+"""What all opened views may take of the memory together; those asked for longest ago are closed."""
 
 
 @dataclass(slots=True)
@@ -40,6 +44,12 @@ class _Session:
     opened: Opened | None = None
     flight: "Future[View] | None" = None
     progress: tuple[int, int] = (0, 0)
+    gone: bool = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing but what is known would be lost with it."""
+        return self.opened is None and self.flight is None
 
 
 class Views:
@@ -111,6 +121,17 @@ class Views:
                 return opened.view
             raise
 
+    def forget(self, key: SessionKey) -> None:
+        """Closes a session's view, and removes its files from the cache: the archive holds it no longer."""
+        with self._lock:
+            session = self._sessions.pop(key, None)
+            self._catalog = [one for one in self._catalog if one != key]
+        if session is None:
+            return
+        session.gone, opened, session.opened = True, session.opened, None
+        if opened is not None:
+            self._opening.discard(opened)
+
     def _flight(self, key: SessionKey, session: _Session) -> "Future[View]":
         """The opening under way, or a new one. The lock is held."""
         if session.flight is None:
@@ -139,10 +160,13 @@ class Views:
                 if opened is not None and asked:
                     session.opened = opened
             if opened is not None and opened.unsaved is not None:
-                self._store_threads.submit(self._save, key, opened)
+                self._store_threads.submit(self._save, key, session, opened)
         return opened.view
 
-    def _save(self, key: SessionKey, opened: Opened) -> None:
+    def _save(self, key: SessionKey, session: _Session, opened: Opened) -> None:
+        if session.gone:  # nothing may be put beside a session that was removed
+            self._opening.leave(opened)
+            return
         try:
             self._opening.save(key, opened)
         except ArchiveError as error:
@@ -198,9 +222,25 @@ class Views:
         return True
 
     def _forget(self) -> None:
-        """Closes views that nobody looks at; what is known of the sessions stays."""
+        """Closes views that nobody looks at, and forgets sessions that are neither open nor new."""
         now = time.monotonic()
         with self._lock:
             for session in self._sessions.values():
                 if session.flight is None and now - session.known.asked > FORGET_SECONDS:
                     session.opened = None
+            kept = set(self._catalog)
+            for key in [key for key, one in self._sessions.items() if one.idle and key not in kept]:
+                del self._sessions[key]
+            opened = sorted(
+                (session for session in self._sessions.values() if session.opened is not None),
+                key=lambda session: session.known.asked,
+                reverse=True,
+            )
+        for session in over_budget(opened, OPENED_BYTES):
+            session.opened = None
+
+
+def over_budget(opened: "Sequence[_Session]", limit: int) -> "list[_Session]":
+    """Those behind the first ones that take `limit` bytes together; the first stays whatever it takes."""
+    sizes = accumulate(one.opened.view.memory() if one.opened is not None else 0 for one in opened)
+    return [one for one, size in list(zip(opened, sizes, strict=True))[1:] if size > limit]

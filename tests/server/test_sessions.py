@@ -13,7 +13,8 @@ from archive.layout import CATALOG, CatalogName, Role, SessionKey
 from archive.store.base import Object
 from archive.store.local import LocalStore
 from server import catalog_index
-from server.sessions import SessionIndex, State
+from server.session_index import SessionIndex
+from server.sessions import Snapshot, State
 
 KEY = SessionKey("team", "trainer", "session_2026-11-23_02-43-27_490622_12278")
 LOST_AFTER_MS = 180_000
@@ -45,6 +46,14 @@ def entry(role: Role = Role.HEAD, key: SessionKey = KEY, **told: object) -> Cata
 def put(store: LocalStore, told: CatalogEntry) -> str:
     store.put(told.name.key, encode(told))
     return told.name.key
+
+
+def settled(index: SessionIndex) -> Snapshot:
+    """The index when it has listed and read everything."""
+    snapshot = index.refresh()
+    while index.behind:
+        snapshot = index.refresh()
+    return snapshot
 
 
 def age(tmp_path: Path, key: str, seconds: float) -> None:
@@ -169,7 +178,7 @@ def test_a_new_server_reads_the_shared_index_and_only_what_changed_since(store: 
     keys = [SessionKey("team", "many", f"session_2026-11-23_02-43-27_{number:06}_1") for number in range(600)]
     for key in keys:
         put(store, entry(key=key, ray_version="2.60.0"))
-    first = SessionIndex(store).refresh()
+    first = settled(SessionIndex(store))
     changed = put(store, entry(key=keys[7], state="ended", reason="later"))
     store.delete([CatalogName(keys[8], Role.HEAD).key])
     store.reads.clear()

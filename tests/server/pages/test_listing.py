@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from archive.layout import CATALOG, CatalogName, Role, SessionKey
 from server.pages.errors import QuestionInvalid
 from server.pages.listing import Question, answer, read_question
-from server.sessions import Session, Snapshot
+from server.sessions import Entry, Session, Snapshot
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LOST_AFTER_MS = 180_000
@@ -21,19 +21,16 @@ def session(hours_ago: float, *, namespace: str = "team", cluster: str = "traine
     key = SessionKey(namespace, cluster, start.strftime("session_%Y-%m-%d_%H-%M-%S_%f_1"))
     started_ms = int(start.timestamp() * 1000)
     values: dict[str, Any] = {
+        "etag": "1",
+        "modified": started_ms / 1000 + 60,
         "ended": True,
-        "reason": "",
         "started_ms": started_ms,
-        "seen_ms": started_ms + 60_000,
+        "last_seen_ms": started_ms + 60_000,
         "ray_version": "2.60.0",
         "python_version": "3.11.9",
-        "owner_kind": "",
-        "owner_name": "",
-        "unreadable": (),
-        "has_head": True,
     }
-    order = CatalogName(key, Role.HEAD).key.removeprefix(CATALOG).rpartition("~")[0]
-    return Session(key=key, order=order, **(values | told))
+    order = CatalogName(key, Role.HEAD).key.removeprefix(CATALOG).removesuffix("head.json")
+    return Session(key, order, Entry(**(values | told)), None, int(NOON.timestamp() * 1000))
 
 
 def snapshot(*sessions: Session) -> Snapshot:
