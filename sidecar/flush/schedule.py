@@ -13,13 +13,14 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from archive.store.retry import Backoff
+
 CLOSE_SIZE: Final = 1 << 20
 CLOSE_PUTS: Final = 60
 LARGEST_SIZE: Final = 8 << 20
 
-_SHORTEST: Final = 0.5
-_LONGEST: Final = 60.0
-_LONGEST_LASTING: Final = 120.0
+_PASSING: Final = Backoff(first=0.5, most=60.0)
+_LASTING: Final = Backoff(first=0.5, most=120.0)
 _IDLE: Final = 1.0
 _END_INTERVAL: Final = 1.0
 
@@ -40,9 +41,8 @@ class Rest:
     def failed(self, now: float, *, lasting: bool = False) -> float:
         """Someone failed; returns for how long everybody waits."""
         with self._lock:
-            longest = min(_LONGEST_LASTING if lasting else _LONGEST, _SHORTEST * (1 << self._failures))
-            delay = longest * (0.5 + self._random() / 2)
-            self._failures = min(self._failures + 1, 16)
+            delay = (_LASTING if lasting else _PASSING).delay(self._failures, self._random())
+            self._failures += 1
             self._until = now + delay
             return delay
 
