@@ -206,7 +206,7 @@ class CatalogName:
 
 @dataclass(frozen=True, slots=True)
 class TrialName:
-    """What `historyserver doctor` puts to see whether it may: of one cluster, or of none where both are empty."""
+    """What `historyserver doctor` puts to see whether it may: of one cluster, or, with no names, of none."""
 
     place: str
     namespace: str = ""

@@ -158,10 +158,11 @@ class Fetched:
     def _fail(self, failure: StoreError) -> None:
         now = self._clock()
         if not self._failures or str(failure) != str(self._failure):
-            left = max(0.0, self._good_until - now) / 60 if self._held is not None else 0.0
-            log.warning(
-                "credentials can't be renewed, those at hand are good for %.0f min: %s", left, failure
+            left = (self._good_until - now) / 60
+            told = (
+                f"renewed (those at hand are good for {left:.0f} min)" if self._held and left > 0 else "got"
             )
+            log.warning("credentials can't be %s: %s", told, failure)
         wait = min(_LONGEST_WAIT, _FIRST_WAIT * (1 << self._failures))
         self._failures = min(self._failures + 1, 16)
         self._failure = failure

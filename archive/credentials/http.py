@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from archive.errors import StoreMisconfigured, TransientStoreError
+from archive.trust import trusted
 
 SECONDS: Final = 5.0
 _LARGEST: Final = 256 << 10
@@ -64,8 +65,9 @@ def _connection(url: str, seconds: float) -> http.client.HTTPConnection:
         raise StoreMisconfigured(
             f"{url!r} is no address: it must be a host, or begin with https:// or http://"
         )
-    kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
-    return kind(host, port, timeout=seconds)
+    if address.scheme == "http":
+        return http.client.HTTPConnection(host, port, timeout=seconds)
+    return http.client.HTTPSConnection(host, port, timeout=seconds, context=trusted())
 
 
 @contextlib.contextmanager
