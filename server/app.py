@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from archive.errors import NameInvalid, StoreError
 from archive.layout import SessionKey
 from archive.store.putting import PATH
+from archive.store.retry import Retrying
 from server.catalog import Catalog
 from server.logs.session import LogShelf
 from server.metrics import Measured, Metrics
@@ -88,6 +89,8 @@ class HistoryPages:
 def create_app(parts: Parts) -> Starlette:
     """The whole server as an ASGI application."""
     metrics = Metrics()
+    if isinstance(store := parts.store, Retrying):
+        metrics.watch_retries(lambda: store.retries)
     shelf = LogShelf(parts.store)
 
     def forget(key: SessionKey) -> None:

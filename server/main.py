@@ -13,6 +13,7 @@ import uvicorn
 
 from archive.errors import StoreError, StoreMisconfigured
 from archive.settings import read, usage
+from archive.store.retry import Retrying
 from archive.store.url import open_store
 from server.app import create_app
 from server.callers import Callers, CallersUnknowable, TokenFile
@@ -50,8 +51,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _serve(settings: ServerSettings) -> int:
-    store = open_store(settings.store)
     callers = _callers(settings)
+    # Whoever puts over HTTP tries again by himself, and waits for an answer meanwhile.
+    store = open_store(settings.store) if callers else Retrying(open_store(settings.store))
     frontend, trouble = _frontend(settings)
     with Views(
         store, settings.cache_folder, settings.cache_bytes, lost_after_seconds=settings.lost_seconds

@@ -1,9 +1,17 @@
 """The server's own metrics, in Prometheus' text format, from a registry of its own."""
 
 import time
+from collections.abc import Callable
 from typing import Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+)
 from prometheus_client.exposition import generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -31,6 +39,14 @@ class Metrics:
         self.put_bytes = Counter(
             "historyserver_put_bytes", "Bytes that collectors put", registry=self._registry
         )
+
+    def watch_retries(self, retries: Callable[[], int]) -> None:
+        """Tell how many requests to the store were tried again."""
+        Gauge(
+            "historyserver_store_retries",
+            "Requests to the store that were tried again since the start",
+            registry=self._registry,
+        ).set_function(retries)
 
     @property
     def content_type(self) -> str:

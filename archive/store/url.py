@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import Final
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from archive.errors import StoreMisconfigured
 from archive.store.base import Store
 from archive.store.local import LocalStore
+
+KINDS: Final = "file:///path, oss://bucket/root?region=… or http://host/base?token_file=…"
 
 
 def open_store(url: str) -> Store:
@@ -16,15 +19,20 @@ def open_store(url: str) -> Store:
 
     Touches nothing but the environment, for the credentials that OSS needs. Raises StoreMisconfigured.
     """
-    match url.partition("://")[0].lower():
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise StoreMisconfigured(
+            "the store's URL holds a name or a password, which would end up in logs: take them out, and give "
+            "access keys in the environment, or token_file=/path"
+        )
+    match url.partition("://")[0]:
         case "file":
             return LocalStore(_folder(url))
         case "oss":
             return _oss(url)
+        case "http" | "https":
+            return _http(url)
         case _:
-            raise StoreMisconfigured(
-                f"the store {url!r} is of no known kind: give file:///path or oss://bucket/root?region=…"
-            )
+            raise StoreMisconfigured(f"the store {url!r} is of no known kind: give {KINDS}")
 
 
 def _oss(url: str) -> Store:
@@ -35,16 +43,35 @@ def _oss(url: str) -> Store:
     return OssStore(parse(url), source_from(os.environ))
 
 
+def _http(url: str) -> Store:
+    from archive.store.http import HttpStore  # noqa: PLC0415 - as above
+
+    try:
+        parts = urlsplit(url)
+        pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True) if parts.query else []
+    except ValueError as error:
+        raise _unusable(url, str(error)) from None
+    if parts.fragment or any(name != "token_file" for name, _ in pairs):
+        raise _unusable(url, "it takes no parameter but token_file")
+    if len(pairs) > 1 or any(not value.startswith("/") for _, value in pairs):
+        raise _unusable(url, "token_file is one absolute path")
+    return HttpStore(f"{parts.scheme}://{parts.netloc}{parts.path}", Path(pairs[0][1]) if pairs else None)
+
+
 def _folder(url: str) -> Path:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise StoreMisconfigured(f"the store {url!r} is no URL ({error}): give file:///path") from None
+        raise _unusable(url, str(error)) from None
     if (
         parts.netloc not in {"", "localhost"}
         or not parts.path.startswith("/")
         or parts.query
         or parts.fragment
     ):
-        raise StoreMisconfigured(f"the store {url!r} must name a folder of this machine as file:///path")
+        raise _unusable(url, "after file:// comes a folder of this machine, with three slashes in all")
     return Path(unquote(parts.path))
+
+
+def _unusable(url: str, why: str) -> StoreMisconfigured:
+    return StoreMisconfigured(f"the store {url!r} can't be used: {why}; give {KINDS}")

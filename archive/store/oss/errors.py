@@ -60,7 +60,10 @@ class Trouble(Enum):
 
 
 class Asked(NamedTuple):
-    """A request. `name`: the object's name in the bucket, or the prefix listed; `place`: scheme and host."""
+    """A request. `name`: the object's name in the bucket, or the prefix listed; "" where it is the bucket.
+
+    `place`: scheme and host.
+    """
 
     action: str
     bucket: str
@@ -76,7 +79,7 @@ class Asked(NamedTuple):
     def right(self) -> str:
         """The right it takes and what on, as a policy writes it."""
         on = self.bucket
-        if self.action != LIST:
+        if self.name and self.action != LIST:
             folder = "/".join(self.name.split("/")[:-1][:3])
             on = f"{self.bucket}/{folder}/*" if folder else f"{self.bucket}/*"
         return f"oss:{_RIGHTS.get(self.action, self.action)} on acs:oss:*:*:{on}"
@@ -146,10 +149,12 @@ def refused(asked: Asked, answer: Answer) -> StoreError:
         return _stranger(asked, answer)
     kind, why = _coded(asked, answer) or _by_status(asked, answer)
     sentence = _sentence(asked, why, answer.request_id)
-    if kind is not TransientStoreError:
-        return kind(sentence)
-    unclear = answer.status >= 500 and not _THROTTLED.search(answer.code)
-    return TransientStoreError(sentence, effect_unknown=unclear and asked.action == PUT)
+    error = kind(sentence)
+    if isinstance(error, TransientStoreError):
+        applied = answer.status >= 500 and not _THROTTLED.search(answer.code)
+        error.effect_unknown = applied and asked.action == PUT
+    error.code = answer.code
+    return error
 
 
 def _coded(asked: Asked, answer: Answer) -> tuple[type[StoreError], str] | None:
