@@ -1,4 +1,5 @@
-"""What the collector costs the machine it runs on: all of `historyserver collect`, a local store, real sizes.
+"""What the collector costs the machine it runs on: all of `historyserver collect`, real sizes, object storage
+that takes 20 ms a request.
 
 The figures come from the collector's own processes (/proc), the client being this one. "All in" means from
 the connection to the object in the store: figures are read when nothing is left unstored.
@@ -18,11 +19,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from archive.segment import footer_of
 from bench.figure import Figure
 from bench.generate import Generator, bodies
+from bench.oss import oss
 from bench.shapes import SESSION
+
+if TYPE_CHECKING:
+    from fake_oss import FakeOss
 
 TASKS = 50_000
 SMALL_REQUESTS = 3_000
@@ -43,7 +49,7 @@ class Collector:
     supervisor: int
     events: int
     health: int
-    store: Path
+    oss: "FakeOss"
     logs: Path
 
     @property
@@ -73,32 +79,32 @@ class Collector:
             text = answer.read().decode()
         return sum(float(number) for number in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE))
 
-    def wait_until_stored(self) -> None:
-        deadline = time.monotonic() + 120
+    def wait_until_stored(self, seconds: float = 120) -> None:
+        deadline = time.monotonic() + seconds
         while self.metric("historyserver_collector_oldest_unstored_seconds"):
             if time.monotonic() > deadline:
-                raise TimeoutError("the collector did not store everything within 120 s")
-            time.sleep(0.5)
+                raise TimeoutError(f"the collector did not store everything within {seconds:g} s")
+            time.sleep(0.2)
 
-    def stored_bytes(self, stream: str = "") -> int:
-        """What the store holds, or of it a stream's frames."""
+    def stored_bytes(self, stream: str) -> int:
+        """What the store holds of a stream's frames."""
         total = 0
-        for path in self.store.rglob("*.seg"):
-            data = path.read_bytes()
-            frames = footer_of(data, len(data)).frames
-            total += sum(frame.size for frame in frames if frame.stream == stream) if stream else len(data)
+        for key in self.oss.keys():  # noqa: SIM118 - not a mapping
+            data = self.oss.get(key)
+            if key.endswith(".seg") and data is not None:
+                frames = footer_of(data, len(data)).frames
+                total += sum(frame.size for frame in frames if frame.stream == stream)
         return total
 
 
 @contextmanager
 def collector() -> Iterator[Collector]:
     """Starts one in a folder of its own, and ends it."""
-    with tempfile.TemporaryDirectory(prefix="bench-collector-") as name:
+    with tempfile.TemporaryDirectory(prefix="bench-collector-") as name, oss() as store:
         folder = Path(name)
-        ray, store = folder / "ray", folder / "store"
+        ray = folder / "ray"
         logs = ray / SESSION / "logs"
         logs.mkdir(parents=True)
-        store.mkdir()
         (ray / "session_latest").symlink_to(ray / SESSION)
         node_id = Generator(0, 1).cluster.nodes[0].hex
         for port_file in ("metrics_agent_port", "gcs_server_port"):
@@ -106,10 +112,10 @@ def collector() -> Iterator[Collector]:
         events, health = free_port(), free_port()
         command = (
             f"{sys.executable} -m historyserver collect --namespace bench --cluster generated "
-            f"--store {store.as_uri()} --ray-dir {ray} --spool {folder}/spool "
+            f"--store {store.url()} --ray-dir {ray} --spool {folder}/spool "
             f"--listen 127.0.0.1:{events} --health 127.0.0.1:{health}"
         )
-        environment = {**os.environ, "MALLOC_ARENA_MAX": "2"}
+        environment = {**os.environ, **store.environment("collector")}
         with (folder / "output").open("wb") as output:
             process = subprocess.Popen(command.split(), env=environment, stdout=output, stderr=output)
         try:
@@ -130,7 +136,7 @@ def wait_for_segments(running: Collector) -> None:
     """Until it has found its node and stored something, so that starting is not part of what is measured."""
     (running.logs / "raylet.out").write_text("started\n")
     deadline = time.monotonic() + 30
-    while not running.stored_bytes():
+    while not any(key.endswith(".seg") for key in running.oss.keys()):  # noqa: SIM118 - not a mapping
         if time.monotonic() > deadline:
             raise TimeoutError("the collector stored nothing within 30 s")
         time.sleep(0.2)

@@ -19,6 +19,7 @@ from archive.layout import SessionKey
 from archive.settings import Reading, read, usage
 from archive.store.base import Store
 from archive.store.url import open_store
+from sidecar import memory
 from sidecar.collector import Collector
 from sidecar.errors import SpoolError, SpoolInUse, SpoolUnusable
 from sidecar.health import Health, HealthServer
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str], supervisor: int | None = None) -> int:
         sys.stdout.write(usage(CollectorSettings, "historyserver collect", PURPOSE))
         return 0
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    memory.spare()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     return Process(read(CollectorSettings, arguments, os.environ), supervisor).run()
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Protocol
+from typing import Final, Protocol
 
 from archive.errors import PermanentStoreError, StoreError, TransientStoreError
 from archive.layout import SegmentName
@@ -28,6 +28,9 @@ from sidecar.flush.schedule import Rest, Schedule
 from sidecar.spool import NodeSpool, Position, Record
 
 log = logging.getLogger(__name__)
+
+FILES_OF_A_PUT: Final = 3
+"""Files of the journal, the first and the last in part, that hold more than the largest put takes."""
 
 
 class Puts(Protocol):
@@ -140,7 +143,9 @@ class Flusher:
         return self._spool.written > self._confirmed or self._told != (self._spool.losses, self._spool.facts)
 
     def _has_backlog(self) -> bool:
-        return self._target > self._content.end
+        """Whether more waits than the last put could take, or than the next one can."""
+        behind = self._spool.written.file - self._content.end.file
+        return self._target > self._content.end or behind >= FILES_OF_A_PUT
 
     def _insist(self, deadline: float, act: Callable[[], bool]) -> bool:
         """Try until it succeeds or the deadline is too near."""

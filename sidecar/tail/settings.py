@@ -21,7 +21,7 @@ class TailSettings:
     """Logs that print environment variables."""
     bytes_per_log: int | None = None
     """What is kept of one log at most."""
-    bytes_per_scan: int = 32 * MIB
+    bytes_per_scan: int = 96 * MIB
     """What one scan reads at most, so that the main loop comes round."""
     rewritten_every_s: float = 300.0
     handles: int = 512

@@ -150,6 +150,19 @@ def test_a_backlog_goes_out_at_once_in_large_segments(
     assert spool.budget.taken < 5 << 20
 
 
+def test_more_than_one_put_takes_waits_for_no_interval(
+    node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    data = noise(20 << 20)
+    for place in range(0, len(data), 300_000):
+        node.append(LOG, data[place : place + 300_000])
+    run(flusher, time, 1)
+    assert data.startswith(stored(store, LOG))
+    assert len(data) - len(stored(store, LOG)) < 2 * LARGEST_SIZE
+    run(flusher, time, 6)
+    assert stored(store, LOG) == data
+
+
 def test_after_a_failure_puts_are_small_until_the_store_has_taken_some(
     node: NodeSpool, flusher: Flusher, store: Any, time: Any
 ) -> None:
