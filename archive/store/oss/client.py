@@ -31,6 +31,8 @@ from archive.store.oss.transport import Transport, trouble
 
 _ID: Final = "x-oss-request-id"
 _NOTHING_THERE: Final = 416
+_UNREADABLE: Final = "BadErrorResponse"
+"""The client's word for an answer without OSS's error in it, as one to HEAD."""
 
 
 class Reply(NamedTuple):
@@ -88,7 +90,7 @@ class Requests:
                 return Reply(_NOTHING_THERE, failure.headers, b"")
             self._raise(asked, failure)
         self._clock.heard(output.headers.get("Date", ""))
-        if _ID not in output.headers:
+        if not _is_of_oss(output.headers):
             raise refused(asked, _stranger(output.status_code, output.headers))
         return Reply(output.status_code, output.headers, output.http_response.content)
 
@@ -106,14 +108,15 @@ class Requests:
 
     def _answer(self, error: ServiceError) -> Answer:
         headers: Mapping[str, str] = error.headers
-        if _ID not in headers:
+        if not _is_of_oss(headers):
             return _stranger(error.status_code, headers)
         self._clock.heard(headers.get("Date", ""))
         fields: Mapping[str, str | None] = error.error_fileds
+        told = error.code != _UNREADABLE
         return Answer(
             status=error.status_code,
-            code=error.code or "",
-            message=error.message or "",
+            code=error.code or "" if told else "",
+            message=error.message or "" if told else "",
             ec=error.ec or "",
             request_id=error.request_id or "",
             endpoint=fields.get("Endpoint") or "",
@@ -148,6 +151,10 @@ class _Signer(SignerV4):  # type: ignore[misc]  # as above
     def sign(self, signing_ctx: SigningContext) -> None:
         signing_ctx.clock_offset = self._clock.ahead()
         super().sign(signing_ctx)
+
+
+def _is_of_oss(headers: Mapping[str, str]) -> bool:
+    return _ID in headers and "html" not in headers.get("Content-Type", "")
 
 
 def _stranger(status: int, headers: Mapping[str, str]) -> Answer:

@@ -163,6 +163,8 @@ def _coded(asked: Asked, answer: Answer) -> tuple[type[StoreError], str] | None:
         kind, why = _MEANING[answer.code]
         return kind, why.format(place=asked.place)
     if answer.code == "RequestTimeTooSkewed":
+        if not answer.skew:
+            return TransientStoreError, "OSS's clock has jumped: the next try is signed by what it shows now"
         way = "behind" if answer.skew > 0 else "ahead of"
         return TransientStoreError, (
             f"this machine's clock is {abs(answer.skew):.0f} s {way} OSS's: set it right; until then "

@@ -48,7 +48,9 @@ class OssStore:
     def put(self, key: str, data: bytes) -> ObjectInfo:
         name = self._address.full(key)
         asked = self._asked(PUT, name)
-        reply = self._client().send(asked, "PUT", key=name, headers={"Content-Type": _BINARY}, body=data)
+        # By the digest OSS turns damaged bytes away; by the checksum it tells what it has stored.
+        headers = {"Content-Type": _BINARY, "Content-MD5": _digest(data)}
+        reply = self._client().send(asked, "PUT", key=name, headers=headers, body=data)
         _require_checksum(asked, reply, data)
         return _info(asked, key, reply, len(data))
 
@@ -135,7 +137,7 @@ class OssStore:
         fixed = {"list-type": "2", "encoding-type": "url", "max-keys": str(PAGE), "prefix": whole}
         while True:
             reply = self._client().send(asked, "GET", parameters={**fixed, **parameters})
-            page = _parsed(asked, reply.data)
+            page = _parsed(asked, reply, "ListBucketResult")
             yield page
             if page.findtext("IsTruncated") != "true":
                 return
@@ -149,14 +151,13 @@ class OssStore:
         asked = self._asked(DELETE, names[0])
         objects = "".join(f"<Object><Key>{escape(name)}</Key></Object>" for name in names)
         body = f"<Delete><Quiet>true</Quiet>{objects}</Delete>".encode()
-        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-        headers = {"Content-Type": "application/xml", "Content-MD5": digest}
+        headers = {"Content-Type": "application/xml", "Content-MD5": _digest(body)}
         reply = self._client().send(
             asked, "POST", headers=headers, parameters={"delete": "", "encoding-type": "url"}, body=body
         )
         if not reply.data:
             return
-        for failed in _parsed(asked, reply.data).iterfind("Error"):
+        for failed in _parsed(asked, reply, "DeleteResult").iterfind("Error"):
             code = failed.findtext("Code", "")
             answer = Answer(
                 status=_CODES.get(code, 403),
@@ -200,8 +201,15 @@ def _require_checksum(asked: Asked, reply: Reply, data: bytes) -> None:
         raise unanswered(asked, Trouble.DAMAGED, "CRC-64 differs")
 
 
-def _parsed(asked: Asked, data: bytes) -> ET.Element:
+def _parsed(asked: Asked, reply: Reply, tag: str) -> ET.Element:
     try:
-        return ET.fromstring(data)  # noqa: S314 - the store's own answer, and expat limits expansion
+        root = ET.fromstring(reply.data)  # noqa: S314 - the store's own answer, and expat limits expansion
     except ET.ParseError as error:
         raise unanswered(asked, Trouble.DAMAGED, f"the answer can't be read: {error}") from None
+    if root.tag != tag:
+        raise unanswered(asked, Trouble.DAMAGED, f"the answer is no {tag}")
+    return root
+
+
+def _digest(data: bytes) -> str:
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
