@@ -27,7 +27,7 @@ class Asked:
 
 
 class Journal:
-    """Thread-safe, in the order of completion."""
+    """Thread-safe, in the order of answers. A request is there before its answer can be seen."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -36,6 +36,14 @@ class Journal:
     def add(self, asked: Asked) -> None:
         with self._lock:
             self._asked.append(asked)
+
+    def replace(self, before: Asked, after: Asked) -> None:
+        """Correct what add() was told."""
+        with self._lock:
+            for place in range(len(self._asked) - 1, -1, -1):
+                if self._asked[place] is before:
+                    self._asked[place] = after
+                    return
 
     def clear(self) -> None:
         with self._lock:

@@ -95,10 +95,10 @@ def xml(bucket: str, question: Question, page: Page) -> bytes:
         f"<Delimiter>{told(question.delimiter)}</Delimiter>",
         "<EncodingType>url</EncodingType>" if question.url_encoded else "",
         f"<IsTruncated>{'false' if page.next_token is None else 'true'}</IsTruncated>",
-        "" if question.token is None else f"<ContinuationToken>{question.token}</ContinuationToken>",
+        "" if question.token is None else f"<ContinuationToken>{told(question.token)}</ContinuationToken>",
         ""
         if page.next_token is None
-        else f"<NextContinuationToken>{page.next_token}</NextContinuationToken>",
+        else f"<NextContinuationToken>{told(page.next_token)}</NextContinuationToken>",
     ]
     owner = f"<Owner><ID>{ACCOUNT}</ID><DisplayName>{ACCOUNT}</DisplayName></Owner>"
     lines += [

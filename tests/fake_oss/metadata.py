@@ -24,6 +24,7 @@ class MetadataService:
     """`role` is the name of the instance's role, None for an instance without one."""
 
     name = "metadata"
+    asks_in_body = False
 
     def __init__(self, clock: Clock, issue: Callable[[str], tuple[str, Signer]]) -> None:
         self.role: str | None = None

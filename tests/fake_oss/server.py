@@ -21,9 +21,10 @@ _PORTAL: Final = (
 
 
 class Service(Protocol):
-    """What a port speaks."""
+    """What a port speaks. `asks_in_body`: what is asked stands in the body, so a fault can't break that."""
 
     name: str
+    asks_in_body: bool
 
     def subject(self, request: Request) -> Subject:
         """What the request is about, as far as its head tells."""
@@ -135,52 +136,49 @@ class Server:
         """Serve one request and note it, whatever becomes of it."""
         started, clock = time.time(), time.perf_counter()
         self._wait_while_cut()
+        if self._service.asks_in_body:
+            self._read_body(connection, request, None)
         subject = self._service.subject(request)
         act = self._script.act_for(subject)
-        answer: Answer | None = None
-        sent = 0
-        try:
-            answer = self._perform(connection, request, subject, act)
-            sent = self._send(connection, request, answer, act)
-        except Gone:
-            if not isinstance(act, faults.ResetAnswer):
-                answer = None
-            raise
-        finally:
-            self._journal.add(
-                Asked(
-                    self._service.name,
-                    subject.method,
-                    subject.operation,
-                    subject.key,
-                    subject.identity,
-                    0 if answer is None else answer.status,
-                    "" if answer is None else answer.code,
-                    len(request.body),
-                    sent,
-                    started,
-                    time.perf_counter() - clock,
-                    "" if act is None else type(act).__name__,
-                )
+
+        def asked(answer: Answer | None, sent: int) -> Asked:
+            return Asked(
+                subject.service,
+                subject.method,
+                subject.operation,
+                subject.key,
+                subject.identity,
+                0 if answer is None else answer.status,
+                "" if answer is None else answer.code,
+                len(request.body),
+                sent,
+                started,
+                time.perf_counter() - clock,
+                "" if act is None else type(act).__name__,
             )
 
+        try:
+            answer = self._perform(connection, request, subject, act)
+        except Gone:
+            self._journal.add(asked(None, 0))
+            raise
+        told = asked(answer, answer.length)
+        self._journal.add(told)
+        sent = 0
+        try:
+            sent = self._send(connection, request, answer, act)
+        finally:
+            self._journal.replace(told, asked(answer, sent))
+
     def _perform(self, connection: Connection, request: Request, subject: Subject, act: Act | None) -> Answer:
-        self._read_body(connection, request, act)
+        if not self._service.asks_in_body:
+            self._read_body(connection, request, act)
         if self.latency:
             self._pause(self.latency)
         self._wait_while_cut()
-        match act:
-            case faults.Withhold(seconds):
-                self._ending.wait(seconds)
-                raise Gone
-            case faults.Wait(seconds):
-                self._pause(seconds)
-            case faults.Html(status):
-                return Answer(status, {"Content-Type": "text/html", "Server": "portal"}, _PORTAL)
-            case faults.Redirect(location, status):
-                return Answer(status, {"Location": location, **self._service.common_headers()})
-            case faults.Refuse(status, code, message, ec):
-                return self._service.refusal(request, ServiceError(status, code, message, ec))
+        answer = self._instead(request, act)
+        if answer is not None:
+            return answer
         try:
             answer = self._service.answer(request, subject, act)
         except ServiceError as error:
@@ -190,6 +188,22 @@ class Server:
         if answer is None or isinstance(act, faults.LoseAnswer):
             raise Gone
         return answer
+
+    def _instead(self, request: Request, act: Act | None) -> Answer | None:
+        """What is answered in the service's place, if anything."""
+        match act:
+            case faults.Withhold(seconds):
+                self._ending.wait(seconds)
+                raise Gone
+            case faults.Wait(seconds):
+                self._pause(seconds)
+            case faults.Html(status):
+                return Answer(status, {"Content-Type": "text/html", "Server": "portal"}, _PORTAL)
+            case faults.Redirect(location, status):
+                return Answer(status, {"Location": location})
+            case faults.Refuse(status, code, message, ec):
+                return self._service.refusal(request, ServiceError(status, code, message, ec))
+        return None
 
     def _read_body(self, connection: Connection, request: Request, act: Act | None) -> None:
         length = request.headers.get("content-length", "0")
@@ -208,7 +222,8 @@ class Server:
 
     def _send(self, connection: Connection, request: Request, answer: Answer, act: Act | None) -> int:
         self._wait_while_cut()
-        answer.headers = {**self._service.common_headers(), **answer.headers}
+        if not isinstance(act, faults.Html):
+            answer.headers = {**self._service.common_headers(), **answer.headers}
         pace = None
         match act:
             case faults.ResetAnswer(after):

@@ -39,6 +39,7 @@ class OssService:
     """One bucket of one region. `signer_of` gives who an access key is of; None: nobody."""
 
     name = "oss"
+    asks_in_body = False
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 from fake_oss.clock import Clock
 from fake_oss.errors import ServiceError
@@ -46,6 +46,7 @@ class StsService:
     """`lifetime` overrides how long credentials live, in seconds."""
 
     name = "sts"
+    asks_in_body = True
 
     def __init__(self, clock: Clock, signer_of: Callable[[str], Signer | None]) -> None:
         self.roles: dict[str, Role] = {}
@@ -70,8 +71,7 @@ class StsService:
         return access_key_id, signer
 
     def subject(self, request: Request) -> Subject:
-        action = request.parameters().get("Action", "")
-        return Subject(self.name, request.method, action or request.headers.get("x-acs-action", ""), "", "")
+        return Subject(self.name, request.method, _parameters(request).get("Action", ""), "", "")
 
     def common_headers(self) -> dict[str, str]:
         return {
@@ -91,8 +91,7 @@ class StsService:
         return Answer(error.status, {}, json.dumps(body).encode(), error.code)
 
     def answer(self, request: Request, subject: Subject, act: Act | None) -> Answer | None:
-        parameters = request.parameters()
-        parameters |= Request("POST", "", _pairs(request.body.decode()), {}).parameters()
+        parameters = _parameters(request)
         if parameters.get("Version", "2015-04-01") != "2015-04-01":
             raise ServiceError(400, "InvalidVersion", "Specified parameter Version is not valid.")
         action = parameters.get("Action")
@@ -252,8 +251,8 @@ def rpc_signature(method: str, parameters: dict[str, str], secret: str) -> str:
     return base64.b64encode(hmac.new(f"{secret}&".encode(), text.encode(), hashlib.sha1).digest()).decode()
 
 
-def _pairs(text: str) -> list[tuple[str, str]]:
-    return [(name, value) for name, _, value in (pair.partition("=") for pair in text.split("&") if pair)]
+def _parameters(request: Request) -> dict[str, str]:
+    return request.parameters() | dict(parse_qsl(request.body.decode(), keep_blank_values=True))
 
 
 def _assumed(identity: Identity, session: str) -> str:

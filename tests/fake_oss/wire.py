@@ -104,6 +104,8 @@ class Connection:
 
     def read_body(self, length: int, *, pace: float | None = None) -> bytes:
         taken, self._buffer = self._buffer[:length], self._buffer[length:]
+        if pace is not None:
+            self._wait(len(taken) / pace)
         if len(taken) == length:
             return taken
         body = bytearray(length)
@@ -145,9 +147,10 @@ class Connection:
         return answer.length
 
     def write_part(self, answer: Answer, length: int) -> None:
-        """The head and the first `length` bytes of the body."""
+        """The head and the first `length` bytes of the body; where there is no body, half of the head."""
+        head = answer.head()
         with contextlib.suppress(OSError):
-            self._socket.sendall(answer.head() + answer.bytes()[:length])
+            self._socket.sendall(head + answer.bytes()[:length] if answer.length else head[: len(head) // 2])
 
     def proceed(self) -> None:
         """Tell a client that waits for leave to send its body."""
