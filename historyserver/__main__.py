@@ -11,6 +11,8 @@ commands:
   collect   keep what the Ray node on this machine does (beside every Ray node)
   serve     open kept sessions in Ray's own dashboard
   frontend  fetch Ray's dashboard beforehand, for images and machines without a network
+  doctor    check store, rights, clock, Ray's switches, with the rights of this identity
+  rm        remove sessions that ended long ago, or those that are named
   settings  print all settings of collect and serve, as a page
   demo      see it: a real Ray cluster is killed, and its dashboard opens again
 
@@ -32,6 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from server.frontend.main import main as frontend  # noqa: PLC0415 - heavy
 
             return frontend(rest)
+        case "doctor":
+            from historyserver.doctor import main as doctor  # noqa: PLC0415 - heavy
+
+            return doctor(rest)
+        case "rm":
+            from historyserver.rm import main as remove  # noqa: PLC0415 - not needed by the other commands
+
+            return remove(rest)
         case "settings":
             from historyserver.settings import page  # noqa: PLC0415 - needs what the other commands don't
 

@@ -1,0 +1,5 @@
+"""`historyserver rm`: removes sessions from an archive."""
+
+from historyserver.rm.command import main
+
+__all__ = ["main"]

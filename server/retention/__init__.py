@@ -1,0 +1,1 @@
+"""Retention: which sessions are old enough, and their removal."""
