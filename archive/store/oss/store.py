@@ -112,7 +112,7 @@ class OssStore:
             # Without the second, a range behind the end is answered by the whole object.
             headers |= {"Range": span.header, "x-oss-range-behavior": "standard"}
         reply = self._client().send(asked, "GET", key=name, headers=headers)
-        if reply.status == _NOTHING_THERE:
+        if reply.status == _NOTHING_THERE or (reply.status == _PART and not reply.data):
             return self._nothing(key, span, if_match)
         return _object(asked, key, span, reply)
 

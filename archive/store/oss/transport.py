@@ -1,7 +1,7 @@
 """How the official client's requests travel: urllib3, with limits of our own.
 
 The client's own transport would do but for three things: a body that trickles would never end, a `.netrc` may
-replace the signature, and it takes about as long as everything else of a request together.
+replace the signature, and a small request takes twice the time.
 
 Time limits: 5 s to connect, then 15 s without a byte either way, and 15 s of grace for a body that comes or
 goes at less than 32 KiB/s. On the slowest line that counts as one, 1 MiB takes 32 s.
@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 
 import certifi
 import urllib3
-from alibabacloud_oss_v2.types import HttpClient, HttpRequest, HttpResponse
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -29,6 +28,7 @@ from urllib3.exceptions import (
 )
 
 from archive.store.oss.errors import Trouble
+from archive.store.oss.sdk import HttpClient, HttpRequest, HttpResponse
 
 CONNECT_SECONDS: Final = 5.0
 SILENT_SECONDS: Final = 15.0
