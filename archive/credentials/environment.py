@@ -11,6 +11,7 @@ from typing import Final
 from archive.credentials.base import Credentials, CredentialSource, Fixed
 from archive.credentials.ecs import ADDRESS, NOTHING_SET, EcsRole
 from archive.credentials.fetched import Fetched
+from archive.credentials.http import checked_address
 from archive.credentials.rrsa import PROVIDER, ROLE, TOKEN_FILE, Rrsa, session_name, sts_endpoint
 from archive.errors import CredentialsMissing
 
@@ -21,7 +22,8 @@ _KEYS: Final = (
 
 
 def source_from(environment: Mapping[str, str]) -> CredentialSource:
-    """Asks nobody yet. Raises CredentialsMissing for half a set, and for none where metadata is switched off.
+    """Asks nobody yet. Raises CredentialsMissing for half a set, and for none where metadata is switched off,
+    and StoreMisconfigured for an address that is none.
 
     ALIBABA_CLOUD_ECS_METADATA names the machine's role, ALIBABA_CLOUD_ECS_METADATA_DISABLED=true leaves it
     out; HISTORYSERVER_METADATA_ADDRESS is where the metadata service answers in tests.
@@ -35,7 +37,7 @@ def source_from(environment: Mapping[str, str]) -> CredentialSource:
     role = given.get("ALIBABA_CLOUD_ECS_METADATA", "")
     if _true(given, "ALIBABA_CLOUD_ECS_METADATA_DISABLED"):
         raise CredentialsMissing(f"{NOTHING_SET}; the machine's role is switched off")
-    address = given.get("HISTORYSERVER_METADATA_ADDRESS", "").rstrip("/") or ADDRESS
+    address = checked_address(given.get("HISTORYSERVER_METADATA_ADDRESS", "") or ADDRESS)
     return Fetched(EcsRole(role, address, hardened_only=_true(given, "ALIBABA_CLOUD_IMDSV1_DISABLED")))
 
 

@@ -34,7 +34,7 @@ def ask(
 ) -> Answer:
     """The answer, whatever its status, its last byte within `seconds`. Follows no redirect.
 
-    Raises: TransientStoreError, StoreMisconfigured for an address or a certificate that can't be.
+    Raises: TransientStoreError, StoreMisconfigured for a certificate that can't be trusted.
     """
     connection = _connection(url, seconds)
     address = urlsplit(url)
@@ -43,7 +43,10 @@ def ask(
             target = f"{address.path or '/'}{'?' if address.query else ''}{address.query}"
             connection.request(method, target, body, {**headers, "Connection": "close"})
             response = connection.getresponse()
-            return Answer(response.status, response.read(_LARGEST), _date(response.getheader("Date")))
+            text = response.read(_LARGEST)
+            if response.length:
+                raise http.client.IncompleteRead(text, response.length)
+        return Answer(response.status, text, _date(response.getheader("Date")))
     except ssl.SSLCertVerificationError as error:
         raise StoreMisconfigured(
             f"{address.netloc} shows a certificate that can't be trusted ({error.verify_message}): "
@@ -55,26 +58,34 @@ def ask(
         connection.close()
 
 
-def _connection(url: str, seconds: float) -> http.client.HTTPConnection:
+def checked_address(text: str) -> str:
+    """`text` as a URL of scheme, host and port, https unless it says otherwise. Raises StoreMisconfigured."""
+    url = text.rstrip("/") if "://" in text else f"https://{text.rstrip('/')}"
     try:
-        address = urlsplit(url)
-        host, port = address.hostname, address.port
-    except ValueError as error:
-        raise StoreMisconfigured(f"{url!r} is no address: {error}") from None
-    if address.scheme not in {"http", "https"} or not host:
-        raise StoreMisconfigured(
-            f"{url!r} is no address: it must be a host, or begin with https:// or http://"
-        )
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query:
+        raise StoreMisconfigured(f"{text!r} is no address: give a host, or https:// and a host")
+    return url
+
+
+def _connection(url: str, seconds: float) -> http.client.HTTPConnection:
+    address = urlsplit(url)
+    host = address.hostname or ""
     if address.scheme == "http":
-        return http.client.HTTPConnection(host, port, timeout=seconds)
-    return http.client.HTTPSConnection(host, port, timeout=seconds, context=trusted())
+        return http.client.HTTPConnection(host, address.port, timeout=seconds)
+    return http.client.HTTPSConnection(host, address.port, timeout=seconds, context=trusted())
 
 
 @contextlib.contextmanager
 def _deadline(connection: http.client.HTTPConnection, seconds: float) -> Iterator[None]:
-    """A socket's timeout starts anew with every byte; this one doesn't."""
+    """A socket's timeout starts anew with every byte; this one doesn't. Raises TimeoutError."""
+    ended = threading.Event()
 
     def end() -> None:
+        ended.set()
         with contextlib.suppress(OSError):
             if connection.sock is not None:
                 connection.sock.shutdown(socket.SHUT_RDWR)
@@ -84,8 +95,13 @@ def _deadline(connection: http.client.HTTPConnection, seconds: float) -> Iterato
     timer.start()
     try:
         yield
+    except (OSError, http.client.HTTPException):
+        if not ended.is_set():
+            raise
     finally:
         timer.cancel()
+    if ended.is_set():
+        raise TimeoutError
 
 
 def _reason(error: Exception, seconds: float) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 from archive.credentials import token as tokens
 from archive.credentials.answer import document, issued, refusal
 from archive.credentials.fetched import Issued
-from archive.credentials.http import ask
+from archive.credentials.http import ask, checked_address
 from archive.credentials.refusals import Asked, error_of
 from archive.errors import TransientStoreError
 
@@ -78,15 +78,15 @@ class Rrsa:
 
 
 def sts_endpoint(environment: Mapping[str, str]) -> str:
-    """STS's URL, without a slash at its end."""
-    given = environment.get("ALIBABA_CLOUD_STS_ENDPOINT", "").strip().rstrip("/")
+    """STS's URL, without a slash at its end. Raises StoreMisconfigured."""
+    given = environment.get("ALIBABA_CLOUD_STS_ENDPOINT", "").strip()
     if given:
-        return given if "://" in given else f"https://{given}"
+        return checked_address(given)
     region = environment.get("ALIBABA_CLOUD_STS_REGION", "").strip()
     if not region:
         return "https://sts.aliyuncs.com"
     inside = environment.get("ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED", "").strip().lower() == "true"
-    return f"https://sts{'-vpc' if inside else ''}.{region}.aliyuncs.com"
+    return checked_address(f"sts{'-vpc' if inside else ''}.{region}.aliyuncs.com")
 
 
 def session_name(environment: Mapping[str, str]) -> str:
