@@ -56,10 +56,12 @@ def secure(certificate):
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(secure) -> None:
-    with pytest.raises(StoreMisconfigured, match="certificate that can't be trusted.*proxy"):
+    with pytest.raises(StoreMisconfigured, match=r"certificate that can't be trusted.*proxy"):
         ask("GET", f"{secure}/", {})
 
 
 def test_an_authority_named_by_the_usual_variable_is_trusted(secure, certificate, monkeypatch) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
     assert ask("GET", f"{secure}/", {}).body == b"ok"
