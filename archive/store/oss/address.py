@@ -58,6 +58,11 @@ class Address:
 
 def parse(url: str) -> Address:
     """Raises StoreMisconfigured with what to correct."""
+    if "@" in url:
+        raise StoreMisconfigured(
+            "the store's URL has an @, as if a name or a password were in it: give access keys in the "
+            "environment, and %40 for an @ of the root"
+        )
     try:
         return _parse(url)
     except ValueError as error:
@@ -116,7 +121,6 @@ def _endpoint(text: str) -> tuple[str, str]:
     if (
         parts.scheme not in {"http", "https"}
         or not _HOST.fullmatch(host)
-        or "@" in parts.netloc
         or parts.path.strip("/")
         or parts.query
         or parts.fragment

@@ -101,9 +101,7 @@ class Requests:
             answer = self._answer(error)
             if answer.code in RENEWABLE:
                 self._identity.invalidate()
-            refusal = refused(asked, answer)
-            refusal.code = answer.code
-            raise refusal from None
+            raise refused(asked, answer) from None
         if isinstance(error, CredentialsFetchError) and isinstance(error.kwargs["error"], StoreError):
             raise error.kwargs["error"]
         raise unanswered(asked, *trouble(error)) from error
