@@ -2,7 +2,9 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Final
 
 USAGE = """\
 usage: historyserver <command> [options]
@@ -12,51 +14,42 @@ commands:
   serve     open kept sessions in Ray's own dashboard
   frontend  fetch Ray's dashboard beforehand, for images and machines without a network
   doctor    check store, rights, clock, Ray's switches, with the rights of this identity
+  fold      make the views that sessions lack, here or on a Ray cluster
   rm        remove sessions that ended long ago, or those that are named
   settings  print all settings of collect and serve, as a page
+  canary    write known events and lines beside a collector, and tell what of them is missing or late
   demo      see it: a real Ray cluster is killed, and its dashboard opens again
 
 historyserver <command> --help lists the options.
 """
 
 
+# Each module's `main` takes the arguments and returns the exit code.
+COMMANDS: Final = {
+    "serve": "server.main",
+    "frontend": "server.frontend.main",
+    "doctor": "historyserver.doctor",
+    "fold": "historyserver.fold",
+    "rm": "historyserver.rm",
+    "canary": "historyserver.canary",
+    "settings": "historyserver.settings",
+    "demo": "historyserver.demo",
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the return value is the exit code of the process."""
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    match command:
-        case "collect":
-            return _collect(rest)
-        case "serve":
-            from server.main import main as serve  # noqa: PLC0415 - heavy
-
-            return serve(rest)
-        case "frontend":
-            from server.frontend.main import main as frontend  # noqa: PLC0415 - heavy
-
-            return frontend(rest)
-        case "doctor":
-            from historyserver.doctor import main as doctor  # noqa: PLC0415 - heavy
-
-            return doctor(rest)
-        case "rm":
-            from historyserver.rm import main as remove  # noqa: PLC0415 - not needed by the other commands
-
-            return remove(rest)
-        case "settings":
-            from historyserver.settings import page  # noqa: PLC0415 - needs what the other commands don't
-
-            sys.stdout.write(page())
-            return 0
-        case "demo":
-            from historyserver.demo import main as demo  # noqa: PLC0415 - heavy
-
-            return demo(rest)
-        case "-h" | "--help" | "help":
-            sys.stdout.write(USAGE)
-            return 0
-        case _:
-            sys.stderr.write(f"historyserver: there is no command {command!r}\n\n{USAGE}")
-            return 2
+    if command == "collect":
+        return _collect(rest)
+    if command in COMMANDS:
+        run: Callable[[list[str]], int] = import_module(COMMANDS[command]).main
+        return run(rest)
+    if command in {"-h", "--help", "help"}:
+        sys.stdout.write(USAGE)
+        return 0
+    sys.stderr.write(f"historyserver: there is no command {command!r}\n\n{USAGE}")
+    return 2
 
 
 def _collect(arguments: list[str]) -> int:

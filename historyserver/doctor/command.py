@@ -1,0 +1,120 @@
+"""`historyserver doctor --as server|collector|operator`: one line a check, and the remedy below it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from archive.settings import read, rows, usage
+from historyserver.doctor.finding import Check, Finding, Identity, Verdict, examine
+from historyserver.doctor.room import Choices, OperatorChoices, Room, ServerChoices
+from historyserver.doctor.table import CHECKS
+from sidecar.settings import CollectorSettings
+
+_TABLES: Final[Mapping[Identity, type[Choices]]] = {
+    Identity.SERVER: ServerChoices,
+    Identity.COLLECTOR: CollectorSettings,
+    Identity.OPERATOR: OperatorChoices,
+}
+_USAGE: Final = """\
+usage: historyserver doctor --as server|collector|operator [--json] [--SETTING VALUE]…
+
+Looks, with the rights of the identity at hand, whether everything is as it must be: run it where the server
+or the collector runs, in the same environment. It takes their settings: --as collector --help lists them.
+0: all is well. 1: something fails. 2: it was asked in a way that it doesn't understand.
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Examines, and prints as it goes; the return value is the exit code."""
+    waiting = list(arguments)
+    as_json = "--json" in waiting
+    waiting = [argument for argument in waiting if argument != "--json"]
+    name = _taken(waiting, "--as")
+    asks = "-h" in waiting or "--help" in waiting
+    if name not in list(Identity):
+        (sys.stdout if asks else sys.stderr).write(_USAGE)
+        return 0 if asks else 2
+    identity = Identity(name)
+    table = _TABLES[identity]
+    if asks:
+        sys.stdout.write(usage(table, f"historyserver doctor --as {identity}", _USAGE.partition("\n\n")[2]))
+        return 0
+    unknown = _unknown(waiting, table)
+    if unknown:
+        sys.stderr.write(
+            f"historyserver doctor: a {identity} has no setting {unknown!r}. --help lists them.\n"
+        )
+        return 2
+    reading = read(table, waiting, os.environ)
+    if not reading.values.store:
+        sys.stderr.write("historyserver doctor: give --store, or set HISTORYSERVER_STORE.\n")
+        return 2
+    logging.disable(logging.WARNING)  # the findings say it
+    room = Room(identity, reading.values, reading.problems, os.environ)
+    return (_told_as_json if as_json else _told)(room, examine(CHECKS, room))
+
+
+def _taken(waiting: list[str], flag: str) -> str | None:
+    """A flag's value, taken out of the arguments."""
+    for place, argument in enumerate(waiting):
+        if argument.startswith(f"{flag}="):
+            return waiting.pop(place).partition("=")[2]
+        if argument == flag:
+            del waiting[place]
+            return waiting.pop(place) if place < len(waiting) else None
+    return None
+
+
+def _unknown(arguments: Iterable[str], table: type[Choices]) -> str | None:
+    known = {row.flag for row in rows(table)}
+    return next(
+        (one for one in arguments if one.startswith("--") and one.partition("=")[0] not in known), None
+    )
+
+
+def _told(room: Room, examined: Iterable[tuple[Check, Finding]]) -> int:
+    width = max(len(check.name) for check in CHECKS)
+    counts: Counter[Verdict] = Counter()
+    sys.stdout.write(f"The archive {room.shown_store}, as its {room.identity}:\n")
+    for check, finding in examined:
+        counts[finding.verdict] += 1
+        sys.stdout.write(f"{finding.verdict:4}  {check.name:{width}}  {_on_one_line(finding.what)}\n")
+        if finding.remedy:
+            sys.stdout.write(f"{'':{width + 8}}-> {_on_one_line(finding.remedy)}\n")
+        sys.stdout.flush()
+    sys.stdout.write(_summary(counts))
+    return 1 if counts[Verdict.FAIL] else 0
+
+
+def _summary(counts: Counter[Verdict]) -> str:
+    if counts[Verdict.FAIL]:
+        return f"{counts[Verdict.FAIL]} failed: begin with the first FAIL.\n"
+    if counts[Verdict.WARN]:
+        return f"It works; {counts[Verdict.WARN]} should be otherwise.\n"
+    return "All is well.\n"
+
+
+def _told_as_json(room: Room, examined: Iterable[tuple[Check, Finding]]) -> int:
+    findings = list(examined)
+    failed = sum(finding.verdict is Verdict.FAIL for _, finding in findings)
+    report = {
+        "as": room.identity,
+        "store": room.shown_store,
+        "failed": failed,
+        "checks": [
+            {"check": check.name, "verdict": one.verdict.lower(), "found": one.what, "remedy": one.remedy}
+            for check, one in findings
+        ],
+    }
+    sys.stdout.write(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    return 1 if failed else 0
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
