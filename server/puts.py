@@ -9,7 +9,7 @@ import asyncio
 import errno
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from email.utils import formatdate
 from typing import Final
 
@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from archive.errors import NameInvalid, StoreError, TransientStoreError
-from archive.layout import CATALOG, CatalogName, SegmentName
+from archive.layout import CATALOG, SEGMENTS, CatalogName, SegmentName, TrialName
 from archive.store.base import ObjectInfo, Store
 from archive.store.putting import DIGEST, LARGEST_ENTRY, LARGEST_SEGMENT, OUTCOME, Outcome, digest_of
 from server.callers import Callers, CallersUnknowable
@@ -153,16 +153,27 @@ class Room:
 def _permitted(key: str, namespace: str) -> int:
     """How many bytes the object may have, if the caller may put it. Raises Refusal."""
     try:
-        name = CatalogName.parse(key) if key.startswith(CATALOG) else SegmentName.parse(key)
+        owner, largest = _named(key)
     except NameInvalid as error:
         sentence = f"Only segments and catalog entries can be put: {error}."
         raise Refusal(403, Outcome.DENIED, sentence) from None
     if _NOT_UTF8 in key:
         raise Refusal(403, Outcome.DENIED, "The object's name is no UTF-8.")
-    if name.session.namespace != namespace:
-        sentence = f"This token is of the namespace {namespace!r}, the object of {name.session.namespace!r}."
+    if owner != namespace:
+        sentence = f"This token is of the namespace {namespace!r}, the object of {owner!r}."
         raise Refusal(403, Outcome.DENIED, sentence)
-    return LARGEST_ENTRY if isinstance(name, CatalogName) else LARGEST_SEGMENT
+    return largest
+
+
+def _named(key: str) -> tuple[str, int]:
+    """The namespace of an object that collectors put, and its greatest size. Raises NameInvalid."""
+    with suppress(NameInvalid):
+        trial = TrialName.parse(key)
+        if trial.place in {CATALOG, SEGMENTS}:
+            return trial.namespace, LARGEST_ENTRY
+    if key.startswith(CATALOG):
+        return CatalogName.parse(key).session.namespace, LARGEST_ENTRY
+    return SegmentName.parse(key).session.namespace, LARGEST_SEGMENT
 
 
 def _size(request: Request, largest: int) -> int:
