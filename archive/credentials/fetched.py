@@ -18,14 +18,14 @@ from typing import Final, Protocol
 
 from archive.credentials.base import Credentials
 from archive.errors import StoreError, TransientStoreError
+from archive.store.retry import Backoff
 
 PATIENCE: Final = 12.0
 """Seconds a caller without good credentials waits for a fetch under way."""
 
 _MARGIN: Final = 10.0  # credentials that end within these seconds are not handed out
 _SHORTEST_GAP: Final = 5.0  # between fetches that a store's refusal asks for
-_FIRST_WAIT: Final = 2.0
-_LONGEST_WAIT: Final = 60.0
+_BACKOFF: Final = Backoff(first=2.0, most=60.0)
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +163,6 @@ class Fetched:
                 f"renewed (those at hand are good for {left:.0f} min)" if self._held and left > 0 else "got"
             )
             log.warning("credentials can't be %s: %s", told, failure)
-        wait = min(_LONGEST_WAIT, _FIRST_WAIT * (1 << self._failures))
-        self._failures = min(self._failures + 1, 16)
+        self._not_before = now + _BACKOFF.delay(self._failures, self._chance())
+        self._failures += 1
         self._failure = failure
-        self._not_before = now + wait * (0.5 + self._chance() / 2)
