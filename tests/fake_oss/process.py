@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import Any, Final
@@ -107,7 +107,7 @@ def _answer(connection: Connection[Any, Any], oss: FakeOss) -> None:
             try:
                 found = getattr(oss, name)
                 if kind == "look":
-                    connection.send(("method", None) if isinstance(found, Callable) else ("value", found))
+                    connection.send(("method", None) if callable(found) else ("value", found))
                 else:
                     connection.send(("value", found(*rest[0], **rest[1])))
             except Exception as error:  # noqa: BLE001  # whatever it was, the one who asked is told

@@ -233,9 +233,9 @@ class Server:
             case faults.WrongChecksum() if "x-oss-hash-crc64ecma" in answer.headers:
                 answer.headers["x-oss-hash-crc64ecma"] = str(int(answer.headers["x-oss-hash-crc64ecma"]) ^ 1)
             case faults.FlipBit("answer", place):
-                answer.body = _flipped(answer.bytes(), place)
-            case faults.Trickle(pace, answer=True):
-                pass
+                answer.body = _flipped(answer.whole(), place)
+            case faults.Trickle(answer=True):
+                pace = act.bytes_per_second
         return connection.write(answer, bodiless=request.method == "HEAD", pace=pace)
 
     def _wait_while_cut(self) -> None:

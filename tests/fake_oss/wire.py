@@ -56,7 +56,7 @@ class Answer:
     def length(self) -> int:
         return self.body.length if isinstance(self.body, FileSpan) else len(self.body)
 
-    def bytes(self) -> bytes:
+    def whole(self) -> bytes:
         if not isinstance(self.body, FileSpan):
             return bytes(self.body)
         with self.body.path.open("rb") as file:
@@ -133,7 +133,7 @@ class Connection:
                 self._socket.sendall(head)
                 return 0
             if pace is not None:
-                self._trickle(head + answer.bytes(), pace)
+                self._trickle(head + answer.whole(), pace)
             elif isinstance(answer.body, FileSpan):
                 self._socket.sendall(head)
                 self._send_file(answer.body)
@@ -150,7 +150,7 @@ class Connection:
         """The head and the first `length` bytes of the body; where there is no body, half of the head."""
         head = answer.head()
         with contextlib.suppress(OSError):
-            self._socket.sendall(head + answer.bytes()[:length] if answer.length else head[: len(head) // 2])
+            self._socket.sendall(head + answer.whole()[:length] if answer.length else head[: len(head) // 2])
 
     def proceed(self) -> None:
         """Tell a client that waits for leave to send its body."""
