@@ -1,15 +1,18 @@
 """`historyserver settings`: all settings as a page, written from the tables that the commands read."""
 
+import sys
+from collections.abc import Sequence
 from typing import Final
 
 from archive.settings import PREFIX, markdown
+from historyserver.canary.settings import CanarySettings
 from server.settings import ServerSettings
 from sidecar.settings import CollectorSettings
 
 _HEAD: Final = f"""\
 # Settings
 
-<!-- Written by `make docs` from sidecar/settings.py and server/settings.py: change those, not this. -->
+<!-- Written by `make docs` from the tables in each command's settings.py: change those, not this. -->
 
 Each setting is a flag of its command, or a variable in its environment: `--flush-seconds 5` or
 `{PREFIX}FLUSH_SECONDS=5`. The flag wins, and an empty variable counts as not set. Sizes are bytes, or
@@ -32,6 +35,21 @@ One that can't be used is refused at the start, with a sentence for each.
 """
 
 
+_CANARY: Final = """
+## historyserver canary
+
+Beside a collector, with an identity that may read. See [canary](canary.md).
+
+"""
+
+
+def main(_arguments: Sequence[str]) -> int:
+    """Prints the page."""
+    sys.stdout.write(page())
+    return 0
+
+
 def page() -> str:
     """docs/settings.md."""
-    return "".join((_HEAD, _COLLECT, markdown(CollectorSettings), _SERVE, markdown(ServerSettings)))
+    tables = ((_COLLECT, CollectorSettings), (_SERVE, ServerSettings), (_CANARY, CanarySettings))
+    return _HEAD + "".join(head + markdown(table) for head, table in tables)

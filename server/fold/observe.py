@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from archive.canary import CANARY_EVENT
 from server.fold import entities
 from server.fold.attempts import Attempts
 from server.fold.batch import Batch, Gathered
@@ -61,7 +62,8 @@ def _observe_rest(event: Event, gathered: Gathered) -> None:
         if payload is not None:
             observe(payload, gathered)
             return
-    gathered.fault("unknown event type", event.event_type or "none")
+    if event.event_type != CANARY_EVENT:
+        gathered.fault("unknown event type", event.event_type or "none")
 
 
 _REST: Final[dict[str, Callable[..., None]]] = {

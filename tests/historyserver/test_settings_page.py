@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from archive.settings import rows
+from historyserver.canary.settings import CanarySettings
 from historyserver.settings import page
 from server.settings import ServerSettings
 from sidecar.settings import CollectorSettings
@@ -17,10 +18,11 @@ def test_the_page_of_settings_is_what_the_tables_say() -> None:
     assert PAGE.read_text() == page(), "the tables have changed: make docs"
 
 
-def test_the_page_has_every_setting_of_both_commands() -> None:
-    collect, serve = PAGE.read_text().split("## historyserver serve")
-    assert all(f"| `{row.flag}` | `{row.variable}` |" in collect for row in rows(CollectorSettings))
-    assert all(f"| `{row.flag}` | `{row.variable}` |" in serve for row in rows(ServerSettings))
+def test_the_page_has_every_setting_of_each_command() -> None:
+    _, *sections = PAGE.read_text().split("## historyserver ")
+    tables = (CollectorSettings, ServerSettings, CanarySettings)
+    for table, section in zip(tables, sections, strict=True):
+        assert all(f"| `{row.flag}` | `{row.variable}` |" in section for row in rows(table))
 
 
 def test_the_command_prints_the_page() -> None:
