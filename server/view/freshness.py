@@ -44,6 +44,11 @@ def settled(facts: SessionFacts, now_ms: float) -> bool:
     return quiet is not None and now_ms - (facts.ended_ms or 0) > quiet
 
 
+def fresh(known: Known, now: float) -> bool:
+    """Whether an opened view can be given as it is to somebody who asks."""
+    return known.settled or now - known.checked < max(FRESH_SECONDS, known.cost * SHARE)
+
+
 def due(known: Known, now: float) -> float | None:
     """How urgent an opening is, the larger the more; None if it can wait."""
     if known.settled and known.checked:

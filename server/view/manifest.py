@@ -37,6 +37,10 @@ class FileRef(Struct, frozen=True):
     size: int
 
 
+Part = tuple[FileRef, ...]
+"""The files of one part."""
+
+
 class OriginState(Struct, frozen=True, kw_only=True):
     """What of one node and origin is folded: all up to `closed`, and `open` as it was with that ETag.
 
@@ -80,7 +84,7 @@ class Damage(Struct, frozen=True):
 class Manifest(Struct, frozen=True, kw_only=True):
     """`parts` merge in any order; a part is a list of files."""
 
-    parts: tuple[tuple[FileRef, ...], ...] = ()
+    parts: tuple[Part, ...] = ()
     origins: tuple[OriginState, ...] = ()
     carried: tuple[Carried, ...] = ()
     damaged: tuple[Damage, ...] = ()

@@ -8,6 +8,7 @@ from server.fold.tables import TABLES, Column, Merge
 
 LARGE: Final = frozenset({"tasks"})
 """Tables of many rows, most of which stand alone, and whose keys are never absent."""
+_IS_ROW: Final = "data.file_row_number = gone.row AND data.filename = gone.file"
 
 
 def quoted(text: str) -> str:
@@ -29,29 +30,66 @@ def empty(table: str) -> str:
 
 def merged(table: str, files: Sequence[Path]) -> str:
     """The query that merges a table's files: one row a key."""
-    together = ", ".join(_together(name, column) for name, column in TABLES[table].items())
-    return f"SELECT {together} FROM {_rows(table, files)} GROUP BY {_keys(table)}"
+    return f"SELECT {_columns_together(table)} FROM {_rows(table, files)} GROUP BY {_keys(table)}"
 
 
-def crowded(table: str, files: Sequence[Path]) -> str:
-    """The query that counts the rows that share their key with another."""
-    counts = f"SELECT count(*) AS rows FROM {_rows(table, files)} GROUP BY {_keys(table)} HAVING rows > 1"
-    return f"SELECT coalesce(sum(rows), 0)::BIGINT FROM ({counts})"
-
-
-def alone(table: str, files: Sequence[Path]) -> str:
-    """The query of rows whose key comes once: nothing to merge."""
+def several(table: str, files: Sequence[Path]) -> str:
+    """The query of keys that come more than once, with how many rows they have."""
     keys = _keys(table)
-    return f"{_several(table, files)} SELECT * FROM {_rows(table, files)} ANTI JOIN several USING ({keys})"
+    return f"SELECT {keys}, count(*) AS rows FROM {_rows(table, files)} GROUP BY {keys} HAVING rows > 1"
 
 
-def merged_share(table: str, files: Sequence[Path], share: int, shares: int) -> str:
-    """The query that merges one share of the keys that come several times."""
-    keys = _keys(table)
-    together = ", ".join(_together(name, column) for name, column in TABLES[table].items())
+def alone(table: str, files: Sequence[Path], keys: str) -> str:
+    """The query of rows whose key isn't in the table `keys`: nothing to merge."""
+    return f"SELECT * FROM {_rows(table, files)} ANTI JOIN {keys} USING ({_keys(table)})"
+
+
+def merged_share(table: str, files: Sequence[Path], share: int, shares: int, keys: str = "") -> str:
+    """The query that merges one share of the keys: of all, or of those in the table `keys`."""
+    these = f" SEMI JOIN {keys} USING ({_keys(table)})" if keys else ""
     return (
-        f"{_several(table, files)} SELECT {together} FROM {_rows(table, files)} "
-        f"SEMI JOIN (FROM several WHERE hash({keys}) % {shares} = {share}) USING ({keys}) GROUP BY {keys}"
+        f"SELECT {_columns_together(table)} FROM {_rows(table, files)}{these} "
+        f"WHERE hash({_keys(table)}) % {shares} = {share} GROUP BY {_keys(table)}"
+    )
+
+
+def hidden_of(table: str) -> str:
+    """The name under which files say which rows of a large table's files don't count: `file` and `row`."""
+    return f"{table}.hidden"
+
+
+def visible(files: Sequence[Path], hidden: Sequence[Path]) -> str:
+    """The query of a large table's rows but for those that `hidden` names."""
+    if not hidden:
+        return f"SELECT * FROM {source(files)}"
+    return f"SELECT data.* FROM {source(files)} AS data ANTI JOIN {source(hidden)} AS gone ON {_IS_ROW}"
+
+
+def met_again(table: str, known: Sequence[Path], hidden: Sequence[Path], fresh: Sequence[Path]) -> str:
+    """The query of keys that come more than once, in fresh files or in them and in visible rows of known
+    ones, where no key comes twice.
+    """
+    keys = _keys(table)
+    return (
+        f"WITH fresh AS MATERIALIZED (SELECT {keys} FROM {source(fresh)}) "
+        f"SELECT {keys} FROM fresh GROUP BY {keys} HAVING count(*) > 1 UNION "
+        f"SELECT {keys} FROM ({visible(known, hidden)}) SEMI JOIN fresh USING ({keys})"
+    )
+
+
+def places(table: str, files: Sequence[Path], keys: str) -> str:
+    """The query of where the rows are whose key is in the table `keys`."""
+    return (
+        f"SELECT filename AS file, file_row_number AS row "
+        f"FROM {source(files)} SEMI JOIN {keys} USING ({_keys(table)})"
+    )
+
+
+def merged_places(table: str, files: Sequence[Path], places: str) -> str:
+    """The query that merges the rows which the table `places` names."""
+    return (
+        f"SELECT {_columns_together(table)} FROM (SELECT data.* FROM {source(files)} AS data "
+        f"SEMI JOIN {places} AS gone ON {_IS_ROW}) GROUP BY {_keys(table)}"
     )
 
 
@@ -63,10 +101,8 @@ def _rows(table: str, files: Sequence[Path]) -> str:
     return f"({empty(table)} UNION ALL BY NAME SELECT * FROM {source(files)})"
 
 
-def _several(table: str, files: Sequence[Path]) -> str:
-    keys = _keys(table)
-    rows = _rows(table, files)
-    return f"WITH several AS MATERIALIZED (SELECT {keys} FROM {rows} GROUP BY {keys} HAVING count(*) > 1)"
+def _columns_together(table: str) -> str:
+    return ", ".join(_together(name, column) for name, column in TABLES[table].items())
 
 
 def _together(name: str, column: Column) -> str:

@@ -1,12 +1,14 @@
-"""Opening a session: the newest manifest, what was stored behind it, folded and merged.
+"""Opening a session: the newest manifest, what was stored behind it, folded and laid over what was read.
 
 Every step reads the archive or writes files of the cache; nothing here decides when. One opening of a session
 runs at a time in a server; another server may do the same work beside it.
 """
 
+import math
 import shutil
+import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +21,13 @@ from archive.store.base import Store
 from server.fold.pool import PROCESSES, FoldPool
 from server.fold.run import Run, SegmentRead
 from server.view import coverage
-from server.view.cache import Cache
 from server.view.errors import SessionUnknown
 from server.view.facts import Sighting, session_facts, sightings
-from server.view.files import merge_files, told
-from server.view.manifest import FileRef, Manifest, digest_of, encoded, sentences
-from server.view.stored import Files, StoredViews
+from server.view.files import told
+from server.view.manifest import Manifest, Part, digest_of, encoded, sentences
+from server.view.merging import Files
+from server.view.stored import Held, StoredViews
 from server.view.view import SessionFacts, View, blank
-
-MOST_PARTS: Final = 8
-SMALL_PART: Final = 4
-"""A new part is kept apart while the others are that many times as large together."""
 
 Progress = Callable[[int, int], None]
 Listing = list[Future[list[coverage.Listed]]]
@@ -40,90 +38,141 @@ Listing = list[Future[list[coverage.Listed]]]
 class Opened:
     """A view, and what it is of.
 
-    `unsaved`: files that the store may lack, leased until the manifest is saved; None if the store has it.
+    `files`: the tables as they are read, leased by the view. `saved`: the newest manifest that the store is
+    known to have, since `saved_at` by the monotonic clock; `tail`: the parts that `manifest` has beyond it.
+    `unusable`: the store has manifests that cover up to this, and lacks files of theirs.
     """
 
     view: View
     manifest: Manifest
     files: Files
-    unsaved: Files | None
+    saved: Manifest
+    saved_at: float
+    tail: tuple[Held, ...]
+    unusable: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Work:
-    """What folding one session needs beside the opening's own."""
+    """One session while it is opened: what is known so far, and what it is done with."""
 
+    key: SessionKey
     folder: Path
     progress: Progress
-    ended: bool
+    manifest: Manifest
+    files: Files
+    saved: Manifest
+    saved_at: float
+    tail: tuple[Held, ...]
+    unusable: int
 
 
 class Opening:
     """Brings sessions up to date. Thread-safe, but for two calls with one session."""
 
     def __init__(
-        self, store: Store, cache: Cache, pool: FoldPool, threads: ThreadPoolExecutor, lost_after: float
+        self,
+        store: Store,
+        pool: FoldPool,
+        threads: ThreadPoolExecutor,
+        stored: StoredViews,
+        lost_after: float,
     ) -> None:
         self._store = store
-        self._cache = cache
+        self._cache = stored.cache
         self._pool = pool
         self._threads = threads
+        self._stored = stored
+        self._merging = stored.merging
         self._lost_after = lost_after
-        self._stored = StoredViews(store, cache, threads)
 
     def up_to_date(self, key: SessionKey, before: Opened | None, progress: Progress) -> Opened:
         """The session as it is stored now. Raises SessionUnknown, FoldFailed, StoreError."""
         catalog = self._threads.submit(sightings, self._store, key)
         nodes = self._threads.submit(lambda: list(self._store.list_folders(segments_prefix(key))))
         database = None if before else self._threads.submit(blank)  # takes as long as a request
-        files: Files = {}
-        unsaved: Files | None = None
-        folder = self._cache.working_folder()
+        work = self._work(key, before, progress)
         try:
-            manifest, files, listing = self._begin(key, before, nodes)
-            apart = len(manifest.parts) > 1 and not (before and manifest == before.manifest)
-            left = coverage.left_to_fold(manifest, listed(listing))
+            listing = self._begin(work, nodes)
+            left = coverage.left_to_fold(work.manifest, listed(listing))
             found = catalog.result()
-            _require(key, found or left or manifest.origins)
-            facts = self._facts(key, manifest, found)
+            _require(key, found or left or work.manifest.origins)
             if left:
-                work = _Work(folder, progress, ended=facts.state == "ended")
-                manifest, files, unsaved = self._folded(manifest, files, left, work)
-            elif apart:
-                files = self._merged(files, {}, folder)
-            facts = self._facts(key, manifest, found)
-            if before and before.manifest == manifest and before.view.facts == facts:
-                self._stored.release(files)
+                self._fold(work, left)
+            facts = self._facts(key, work.manifest, found)
+            if before and before.manifest == work.manifest and before.view.facts == facts:
+                self._stored.release(work.files)
                 return before
-            view = self._view(key, manifest, files, facts, database.result() if database else None)
-            return Opened(view, manifest, files, unsaved)
+            view = self._view(work, facts, database.result() if database else None)
+            return Opened(
+                view, work.manifest, work.files, work.saved, work.saved_at, work.tail, work.unusable
+            )
         except BaseException:
-            self._stored.release(files)
+            self._stored.release(work.files)
             if database is not None:
                 database.result().close()
             raise
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(work.folder, ignore_errors=True)
 
-    def _begin(
-        self, key: SessionKey, before: Opened | None, nodes: Future[list[str]]
-    ) -> tuple[Manifest, Files, Listing]:
-        """The newest manifest whose files can be had, with them, and a listing of what is stored behind it.
+    def _work(self, key: SessionKey, before: Opened | None, progress: Progress) -> _Work:
+        folder = self._cache.working_folder()
+        if before is None:
+            return _Work(key, folder, progress, Manifest(), {}, Manifest(), -math.inf, (), 0)
+        files = self._stored.lease(dict(before.files))
+        return _Work(
+            key,
+            folder,
+            progress,
+            before.manifest,
+            files,
+            before.saved,
+            before.saved_at,
+            before.tail,
+            before.unusable,
+        )
 
-        The listing goes on while the files are fetched.
+    def _begin(self, work: _Work, nodes: Future[list[str]]) -> Listing:
+        """Goes on from a newer manifest, if the store has one whose files can be had; gives a listing of what
+        is stored behind it, which goes on while the files are fetched.
         """
-        known = before.manifest if before else Manifest()
-        for manifest in self._stored.manifests(key, known):
-            listing = self._listing(key, manifest, nodes.result())
-            files = self._stored.files(key, manifest)
-            if files is not None:
-                return manifest, files, listing
-        listing = self._listing(key, known, nodes.result())
-        return known, self._stored.lease(before.files) if before else {}, listing
+        for manifest in self._stored.manifests(work.key, max(work.saved.covered, work.unusable)):
+            listing = self._listing(work.key, manifest, nodes.result())
+            parts = self._stored.parts(
+                work.key, [part for part in manifest.parts if part not in work.saved.parts]
+            )
+            if parts is not None:
+                self._take(work, parts)
+                if work.saved.origins:  # another server keeps this session's view fresh, too
+                    work.saved_at = time.monotonic()
+                work.manifest = work.saved = manifest
+                work.tail = ()
+                return listing
+            work.unusable = max(work.unusable, manifest.covered)
+        return self._listing(work.key, work.manifest, nodes.result())
+
+    def _take(self, work: _Work, parts: Sequence[Files]) -> None:
+        """Adds leased parts to what is read, which keeps or ends their leases."""
+        rest = sorted(parts, key=self._size)
+        if not work.files and rest:
+            work.files = rest.pop()
+        fresh: dict[str, list[Path]] = {}
+        try:
+            for part in rest:
+                for table, paths in self._merging.paths(part).items():
+                    fresh.setdefault(table, []).extend(paths)
+            if fresh:
+                work.files = self._merging.laid_over(work.files, fresh, work.folder)
+        finally:
+            for part in rest:
+                self._stored.release(part)
+
+    def _size(self, files: Files) -> int:
+        return sum(self._cache.size(digest) for some in files.values() for digest in some)
 
     def folded(self, key: SessionKey) -> SessionFacts | None:
         """The facts of a session whose newest manifest covers all of it, else None. Raises StoreError."""
-        manifest = next(self._stored.manifests(key, Manifest()), None)
+        manifest = next(self._stored.manifests(key), None)
         if manifest is None:
             return None
         nodes = list(self._store.list_folders(segments_prefix(key)))
@@ -131,24 +180,10 @@ class Opening:
             return None
         return self._facts(key, manifest, sightings(self._store, key))
 
-    def save(self, key: SessionKey, opened: Opened) -> None:
-        """Stores what a fold brought. Raises StoreError."""
-        unsaved = opened.unsaved
-        if unsaved is None:
-            return
-        try:
-            self._stored.save(key, opened.manifest, [digest for some in unsaved.values() for digest in some])
-        finally:
-            self._stored.release(unsaved)
-
-    def leave(self, opened: Opened) -> None:
-        """Lets go of what a fold brought without storing it."""
-        if opened.unsaved is not None:
-            self._stored.release(opened.unsaved)
-
     def discard(self, opened: Opened) -> None:
         """Removes an opened session's files from the cache, as soon as nobody reads them."""
-        self._cache.discard(digest for some in opened.files.values() for digest in some)
+        parts = [opened.files, *(held.files for held in opened.tail)]
+        self._cache.discard(digest for files in parts for some in files.values() for digest in some)
 
     def _listing(self, key: SessionKey, manifest: Manifest, nodes: Sequence[str]) -> Listing:
         def of_node(node_id: str) -> list[coverage.Listed]:
@@ -161,10 +196,8 @@ class Opening:
         seen = max((origin.written_ms for origin in manifest.origins), default=None)
         return session_facts(key, found, self._store.now(), seen, self._lost_after)
 
-    def _folded(
-        self, manifest: Manifest, files: Files, left: Sequence[coverage.Listed], work: _Work
-    ) -> tuple[Manifest, Files, Files]:
-        """The manifest and files with what was left, and the files that the store lacks."""
+    def _fold(self, work: _Work, left: Sequence[coverage.Listed]) -> None:
+        """Folds what was left into one more part, and adds it to what is read."""
         reads: list[SegmentRead] = []
 
         def told(read: SegmentRead) -> None:
@@ -177,81 +210,32 @@ class Opening:
             for place, infos in enumerate(coverage.runs(left, PROCESSES))
         ]
         results = self._pool.run_all(runs, told)
-        lines, carried = coverage.edges(manifest, results)
+        lines, carried = coverage.edges(work.manifest, results)
         if lines:
             results.append(self._pool.run(Run(self._store, (), tuple(lines), work.folder, "edges"), told))
         fresh: dict[str, list[Path]] = {}
         for result in results:
             for table, path in result.files:
                 fresh.setdefault(table, []).append(path)
-        origins, damaged = coverage.advanced(manifest, left, reads)
-        parts, files, unsaved = self._with_part(manifest, files, fresh, work)
-        return Manifest(parts=parts, origins=origins, carried=tuple(carried), damaged=damaged), files, unsaved
+        origins, damaged = coverage.advanced(work.manifest, left, reads)
+        parts = (*work.manifest.parts, *([self._added(work, fresh)] if fresh else []))
+        work.manifest = Manifest(parts=parts, origins=origins, carried=tuple(carried), damaged=damaged)
 
-    def _with_part(
-        self, manifest: Manifest, files: Files, fresh: Mapping[str, Sequence[Path]], work: _Work
-    ) -> tuple[tuple[tuple[FileRef, ...], ...], Files, Files]:
-        """The parts with a new one, the merged files, and the new part's files.
+    def _added(self, work: _Work, fresh: dict[str, list[Path]]) -> Part:
+        """One more part of what was folded, read and held until it is saved."""
+        part = self._merging.merged(fresh, work.folder)
+        work.tail = (*work.tail, self._stored.held(part))
+        self._take(work, [self._stored.lease(dict(part))])
+        return self._merging.references(part)
 
-        A small part stays apart, so that a running session isn't written again and again as a whole.
-        """
-        if not fresh:
-            return manifest.parts, files, {}
-        part = self._merged({}, fresh, work.folder)
-        if not files:
-            return (self._references(part),), part, self._stored.lease(part)
-        paths = {table: [self._cache.path(digest) for digest in some] for table, some in part.items()}
-        known = {file.digest for file in manifest.files}
-        whole = self._merged(files, paths, work.folder)
-        references = self._references(part)
-        added, rest = (sum(file.size for file in some) for some in (references, manifest.files))
-        if not work.ended and added * SMALL_PART < rest and len(manifest.parts) < MOST_PARTS:
-            return (*manifest.parts, references), whole, part
-        self._stored.release(part)
-        lacking = {table: [digest for digest in some if digest not in known] for table, some in whole.items()}
-        return (self._references(whole),), whole, self._stored.lease(lacking)
-
-    def _references(self, files: Files) -> tuple[FileRef, ...]:
-        return tuple(
-            FileRef(table, digest, self._cache.size(digest))
-            for table, some in sorted(files.items())
-            for digest in some
-        )
-
-    def _merged(self, files: Files, fresh: Mapping[str, Sequence[Path]], folder: Path) -> Files:
-        """Merges cached files with fresh ones; the result is leased, and `files` are not any more."""
-        kept = {self._cache.path(digest): digest for some in files.values() for digest in some}
-        gathered = {table: [self._cache.path(digest) for digest in some] for table, some in files.items()}
-        for table, some in fresh.items():
-            gathered.setdefault(table, []).extend(some)
-        unchanged = {table for table, some in files.items() if table not in fresh and len(some) == 1}
-        result: Files = {table: files[table] for table in unchanged}
-        changed = {table: some for table, some in gathered.items() if table not in unchanged}
-        for table, paths in merge_files(changed, folder).items():
-            result[table] = [kept.get(path) or self._adopted(path) for path in paths]
-        used = {digest for some in result.values() for digest in some}
-        self._cache.release(digest for digest in kept.values() if digest not in used)
-        return result
-
-    def _adopted(self, path: Path) -> str:
-        """A file of the working folder, or one that the cache has already, leased."""
-        return self._cache.leased_at(path) or self._cache.adopt(path)
-
-    def _view(
-        self,
-        key: SessionKey,
-        manifest: Manifest,
-        files: Files,
-        facts: SessionFacts,
-        database: duckdb.DuckDBPyConnection | None,
-    ) -> View:
-        paths = {table: [self._cache.path(digest) for digest in some] for table, some in files.items()}
-        told_apart = Manifest(origins=manifest.origins, damaged=manifest.damaged)
+    def _view(self, work: _Work, facts: SessionFacts, database: duckdb.DuckDBPyConnection | None) -> View:
+        told_apart = Manifest(origins=work.manifest.origins, damaged=work.manifest.damaged)
         version = digest_of(encoded(told_apart) + repr(facts).encode())
         with told():
-            view = View(key, version, facts, (), paths, database=database)
-            view.gaps = tuple(sentences(manifest, view.rows(_UNREADABLE)))
-        leases = weakref.finalize(view, self._stored.release, files)
+            paths = self._merging.paths(work.files)
+            view = View(work.key, version, facts, (), paths, database=database)
+            view.gaps = tuple(sentences(work.manifest, view.rows(_UNREADABLE)))
+        leases = weakref.finalize(view, self._stored.release, work.files)
         leases.atexit = False
         return view
 

@@ -9,7 +9,7 @@ import duckdb
 
 from archive.layout import SessionKey
 from server.fold.tables import LAZY, TABLES
-from server.view.merge import RELATION_SQL, empty, merged, source
+from server.view.merge import RELATION_SQL, empty, hidden_of, merged, visible
 from server.view.remembered import Remembered
 from server.view.schema import RELATIONS
 
@@ -151,5 +151,5 @@ def tables(files: Mapping[str, Sequence[Path]]) -> dict[str, str]:
         elif table in LAZY:
             queries[table] = merged(table, files[table])
         else:
-            queries[table] = f"SELECT * FROM {source(files[table])}"
+            queries[table] = visible(files[table], files.get(hidden_of(table), ()))
     return queries

@@ -2,12 +2,13 @@
 
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
@@ -20,18 +21,21 @@ from server.fold.pool import FoldPool
 from server.view.cache import Cache
 from server.view.errors import ServerError, SessionUnknown, ViewPending
 from server.view.facts import LOST_AFTER_SECONDS
-from server.view.freshness import FORGET_SECONDS, FRESH_SECONDS, Known, most_urgent, settled
+from server.view.freshness import FORGET_SECONDS, Known, fresh, most_urgent, settled
 from server.view.opening import Opened, Opening
+from server.view.saving import Saving
+from server.view.stored import SUPERSEDED_SECONDS, StoredViews
 from server.view.view import View
 
 _log = logging.getLogger(__name__)
 
 STORE_THREADS: Final = 24
-OPENERS: Final = 4
+OPENERS: Final = 8
 TICK_SECONDS: Final = 2.0
 CATALOG_SECONDS: Final = 60.0
 BACKGROUND_SESSIONS: Final = 1_000
 """How many sessions are kept folded before anybody asks, the newest ones."""
+CLEAR_SECONDS: Final = SUPERSEDED_SECONDS
 OPENED_BYTES: Final = 512 << 20
 """What all opened views may take of the memory together; those asked for longest ago are closed."""
 
@@ -45,6 +49,7 @@ class _Session:
     flight: "Future[View] | None" = None
     progress: tuple[int, int] = (0, 0)
     gone: bool = False
+    cleared: float = -math.inf
 
     @property
     def idle(self) -> bool:
@@ -67,8 +72,9 @@ class Views:
         self._pool = FoldPool()
         self._store_threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="store")
         self._openers = ThreadPoolExecutor(OPENERS, thread_name_prefix="opening")
-        cache = Cache(cache_folder, cache_bytes)
-        self._opening = Opening(store, cache, self._pool, self._store_threads, lost_after_seconds)
+        self._stored = StoredViews(store, Cache(cache_folder, cache_bytes), self._store_threads)
+        self._saving = Saving(self._stored)
+        self._opening = Opening(store, self._pool, self._store_threads, self._stored, lost_after_seconds)
         self._lock = threading.Lock()
         self._sessions: dict[SessionKey, _Session] = {}
         self._ending = threading.Event()
@@ -107,7 +113,7 @@ class Views:
             known = session.known
             session.known = Known(now, known.checked, known.cost, known.settled)
             opened = session.opened
-            if opened is not None and (known.settled or now - known.checked < FRESH_SECONDS):
+            if opened is not None and fresh(known, now):
                 return opened.view
             flight = self._flight(key, session)
         try:
@@ -135,42 +141,69 @@ class Views:
     def _flight(self, key: SessionKey, session: _Session) -> "Future[View]":
         """The opening under way, or a new one. The lock is held."""
         if session.flight is None:
-            session.flight = self._openers.submit(self._open, key, session)
+            session.flight = Future()
+            self._openers.submit(self._fly, key, session, session.flight)
         return session.flight
 
-    def _open(self, key: SessionKey, session: _Session) -> View:
-        def progress(done: int, total: int) -> None:
-            session.progress = done, total
-
+    def _fly(self, key: SessionKey, session: _Session, flight: "Future[View]") -> None:
+        """Opens and hands out the view, then saves what it brought."""
+        before = session.opened
         began = time.monotonic()
         opened: Opened | None = None
         is_settled = False
         try:
-            opened = self._opening.up_to_date(key, session.opened, progress)
+            opened = self._open(key, session)
             is_settled = settled(opened.view.facts, self._store.now() * 1000)
+            flight.set_result(opened.view)
+            opened = self._saved(key, session, opened, final=is_settled)
+        except BaseException as error:  # noqa: BLE001 - it is for whoever waits
+            if not flight.done():
+                flight.set_exception(error)
+            else:
+                _log.exception("the view of %s could not be saved", key.path)
+        finally:
+            cost = time.monotonic() - began if before is not None else 0.0  # a first time is none of many
+            with self._lock:
+                session.flight = None
+                session.known = Known(session.known.asked, began, cost, is_settled)
+                session.opened = opened if session.known.asked and not session.gone else None
+
+    def _open(self, key: SessionKey, session: _Session) -> Opened:
+        def progress(done: int, total: int) -> None:
+            session.progress = done, total
+
+        try:
+            opened = self._opening.up_to_date(key, session.opened, progress)
         except SessionUnknown:
             with self._lock:
                 self._sessions.pop(key, None)
             raise
-        finally:
-            with self._lock:
-                session.flight = None
-                asked = session.known.asked
-                session.known = Known(asked, began, time.monotonic() - began, is_settled)
-                if opened is not None and asked:
-                    session.opened = opened
-            if opened is not None and opened.unsaved is not None:
-                self._store_threads.submit(self._save, key, session, opened)
-        return opened.view
+        with self._lock:
+            session.known = replace(session.known, checked=time.monotonic())
+            if session.known.asked and not session.gone:
+                session.opened = opened
+        return opened
 
-    def _save(self, key: SessionKey, session: _Session, opened: Opened) -> None:
-        if session.gone:  # nothing may be put beside a session that was removed
-            self._opening.leave(opened)
-            return
+    def _saved(self, key: SessionKey, session: _Session, opened: Opened, *, final: bool) -> Opened | None:
+        """What is opened when all is stored that is due; None if it has to be opened afresh."""
+        if session.gone or not self._saving.due(opened, final=final):
+            return opened  # nothing may be put beside a session that was removed
         try:
-            self._opening.save(key, opened)
+            opened = self._saving.save(key, opened, final=final)
+            self._clear(key, session)
         except ArchiveError as error:
             _log.warning("the view of %s could not be stored, so others fold it again: %s", key.path, error)
+        except ServerError as error:
+            _log.warning("the view of %s could not be stored: %s", key.path, error)
+            return None
+        return opened
+
+    def _clear(self, key: SessionKey, session: _Session) -> None:
+        """Removes what was replaced long ago, once in a while."""
+        now = time.monotonic()
+        if now - session.cleared >= CLEAR_SECONDS:
+            session.cleared = now
+            self._stored.clear(key)
 
     def _keep_fresh(self) -> None:
         while not self._ending.wait(TICK_SECONDS):

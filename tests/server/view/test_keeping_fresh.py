@@ -11,7 +11,7 @@ from archive.layout import Origin, SegmentName, SessionKey, segments_prefix
 from archive.segment import Range
 from archive.store.base import Object
 from archive.store.local import LocalStore
-from server.view import freshness, views
+from server.view import freshness, saving, views
 from server.view.errors import ViewPending
 from server.view.manifest import manifests_prefix, prefix
 from server.view.view import View
@@ -85,6 +85,7 @@ def test_what_is_stored_while_somebody_looks_is_shown_without_anybody_asking(
     assert freshness.FRESH_SECONDS + views.TICK_SECONDS < 15
     monkeypatch.setattr(freshness, "FRESH_SECONDS", 0.5)
     monkeypatch.setattr(views, "TICK_SECONDS", 0.1)
+    monkeypatch.setattr(saving, "SAVE_SECONDS", 0.0)
     store_catalog(store, KEY, state="running")
     put_node(1)
     with Views(store, tmp_path / "cache", 1 << 30) as kept_fresh:
