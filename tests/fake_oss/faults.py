@@ -94,9 +94,10 @@ class FlipBit:
 
 @dataclass(frozen=True, slots=True)
 class Html:
-    """A captive portal or proxy answers a page of its own; nothing is done."""
+    """A captive portal or proxy answers a page of its own, with a Date or without; nothing is done."""
 
     status: int = 200
+    dated: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 import time
+from email.utils import formatdate
 from typing import Final, Literal, Protocol
 
 from fake_oss import faults
@@ -197,10 +198,11 @@ class Server:
                 raise Gone
             case faults.Wait(seconds):
                 self._pause(seconds)
-            case faults.Html(status):
-                return Answer(status, {"Content-Type": "text/html", "Server": "portal"}, _PORTAL)
+            case faults.Html(status, dated):
+                date = {"Date": formatdate(usegmt=True)} if dated else {}
+                return Answer(status, {"Content-Type": "text/html", "Server": "portal", **date}, _PORTAL)
             case faults.Redirect(location, status):
-                return Answer(status, {"Location": location})
+                return Answer(status, {"Location": location, "Date": formatdate(usegmt=True)})
             case faults.Refuse(status, code, message, ec):
                 return self._service.refusal(request, ServiceError(status, code, message, ec))
         return None
@@ -222,7 +224,7 @@ class Server:
 
     def _send(self, connection: Connection, request: Request, answer: Answer, act: Act | None) -> int:
         self._wait_while_cut()
-        if not isinstance(act, faults.Html):
+        if not isinstance(act, faults.Html | faults.Redirect):
             answer.headers = {**self._service.common_headers(), **answer.headers}
         pace = None
         match act:

@@ -91,9 +91,9 @@ class Requests:
             if isinstance(failure, ServiceError) and failure.status_code == _NOTHING_THERE:
                 return Reply(_NOTHING_THERE, failure.headers, b"")
             self._raise(asked, failure)
-        self._clock.heard(output.headers.get("Date", ""))
         if not _is_of_oss(output.headers):
             raise refused(asked, _stranger(output.status_code, output.headers))
+        self._clock.heard(output.headers.get("Date", ""))
         return Reply(output.status_code, output.headers, output.http_response.content)
 
     def _raise(self, asked: Asked, error: Exception) -> NoReturn:

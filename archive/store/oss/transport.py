@@ -14,6 +14,7 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from email.utils import formatdate
 from typing import Final, Self
 from urllib.parse import urlsplit
 
@@ -122,6 +123,7 @@ class Transport(HttpClient):  # type: ignore[misc]  # as above
             response.close()
             raise
         response.release_conn()
+        response.headers.setdefault("Date", formatdate(usegmt=True))  # the client can't read errors without
         return Answered(request, response, content)
 
     def _paced(self, body: bytes) -> Iterator[memoryview]:
