@@ -9,9 +9,11 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
 
+from archive.store.base import Store
 from server.fold.run import Run, RunResult, SegmentRead
 from server.view.errors import FoldFailed
 
@@ -33,14 +35,19 @@ class FoldPool:
         for _ in range(processes):
             self._idle.put(None)  # started when first needed, or by `warm`
 
-    def warm(self) -> None:
-        """Starts the processes now, so that the first fold doesn't wait for them."""
+    def warm(self, store: Store | None = None) -> None:
+        """Starts the processes now, so that the first fold doesn't wait for them, nor for what a process has
+        to import for the store.
+        """
         places = []
         with suppress(Empty):
             while True:
                 places.append(self._idle.get_nowait())
         for place in places:
             self._idle.put(place or self._start())
+        if store is not None:
+            for _ in range(self._processes):
+                self._threads.submit(self.run, Run(store, (), (), Path(), ""), _nothing)
 
     def run_all(self, runs: Iterable[Run], told: Callable[[SegmentRead], None]) -> list[RunResult]:
         """Folds runs side by side, few at a time, so that others have their turn. Raises FoldFailed."""
@@ -101,6 +108,10 @@ class FoldPool:
         worker.end()
         with self._lock:
             self._alive.discard(worker)
+
+
+def _nothing(_: SegmentRead) -> None:
+    """Nobody is told."""
 
 
 class _Worker:

@@ -4,8 +4,9 @@ Runs are what fold processes work on, side by side and in any order. A damaged s
 the others fold.
 """
 
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -26,12 +27,17 @@ from server.fold.stats import observe_stats
 
 WHOLE: Final = 2 << 20
 """Segments up to this size are read at once; of larger ones, the end, and then the frames that are folded."""
-AHEAD: Final = 4
+AHEAD: Final = 16
+AHEAD_BYTES: Final = 6 << 20
+"""How many segments are read ahead at most, and how many bytes of them."""
 ALIGNED: Final = frozenset({"events", "events.profile", "polls", "stats"})
 """Streams of which every segment begins and ends with a line."""
 
 StreamKey = tuple[str, str, str]
 """Node id, origin, stream."""
+
+_Read = tuple[Footer, list[tuple[FrameEntry, bytes]]] | FormatError | None
+"""A segment's footer and the frames that are folded, or why there are none; None when it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +98,8 @@ class Fold:
         """Reads ahead a little, so that the store's latency and the decoding overlap."""
         self._fold_joined()
         with ThreadPoolExecutor(AHEAD) as pool:
-            waiting = list(self._run.segments)
-            reading = [pool.submit(self._read, info) for info in waiting[:AHEAD]]
-            for place, info in enumerate(waiting):
-                done = reading.pop(0)
-                if place + AHEAD < len(waiting):
-                    reading.append(pool.submit(self._read, waiting[place + AHEAD]))
-                read = self._fold_segment(info, done.result())
+            for info, reading in self._ahead(pool):
+                read = self._fold_segment(info, reading.result())
                 self.result.segments.append(read)
                 yield read
         self._finish_attempts()
@@ -106,7 +107,19 @@ class Fold:
         self.result.edges = {key: stream.fragments() for key, stream in self._streams.items()}
         self.result.lasting = self.result.edges | self._lasting
 
-    def _read(self, info: ObjectInfo) -> "tuple[Footer, list[tuple[FrameEntry, bytes]]] | FormatError | None":
+    def _ahead(self, pool: ThreadPoolExecutor) -> Iterator[tuple[ObjectInfo, Future[_Read]]]:
+        """Each segment with its reading, which began some segments before."""
+        reading: deque[tuple[ObjectInfo, Future[_Read]]] = deque()
+        size = 0
+        for info in self._run.segments:
+            while reading and (len(reading) >= AHEAD or size + min(info.size, WHOLE) > AHEAD_BYTES):
+                size -= min(reading[0][0].size, WHOLE)
+                yield reading.popleft()
+            reading.append((info, pool.submit(self._read, info)))
+            size += min(info.size, WHOLE)
+        yield from reading
+
+    def _read(self, info: ObjectInfo) -> _Read:
         """Footer and the frames that are folded; None when the segment is gone or was put again."""
         for attempt in range(3):
             try:
@@ -120,9 +133,7 @@ class Fold:
                 return None
         return None
 
-    def _fold_segment(
-        self, info: ObjectInfo, read: "tuple[Footer, list[tuple[FrameEntry, bytes]]] | FormatError | None"
-    ) -> SegmentRead:
+    def _fold_segment(self, info: ObjectInfo, read: _Read) -> SegmentRead:
         if read is None:
             return SegmentRead(info, None, gone=True)
         if isinstance(read, FormatError):

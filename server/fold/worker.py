@@ -5,20 +5,25 @@
     run
 
 Messages are pickles one behind the other: both ends are the same program. The worker ends when its input
-does, so it never outlives the server. It imports no DuckDB and no web server.
+does, in the middle of a run, too, so it never outlives the server. Its turn on the processor comes after the
+server's. It imports no DuckDB and no web server.
 """
 
 import contextlib
 import gc
 import os
 import pickle
+import select
 import signal
 import sys
+import threading
 from importlib.abc import MetaPathFinder
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 if TYPE_CHECKING:
     from server.fold.run import Fold
+
+NICENESS: Final = 5
 
 
 class WithoutUnneeded(MetaPathFinder):
@@ -38,6 +43,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to handle
     runs = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
+    threading.Thread(target=_end_with, args=(runs.fileno(),), daemon=True).start()
+    os.nice(NICENESS)
     os.dup2(2, 1)  # whatever prints must not break the messages
     gc.disable()  # what folding makes has no cycles, and looking for them costs a third of its time
     with runs, answers, contextlib.suppress(EOFError, BrokenPipeError):
@@ -45,6 +52,14 @@ def main() -> None:
             run = pickle.load(runs)  # noqa: S301 - from our own parent
             pickle.dump(_answer(Fold(run), answers), answers)
             answers.flush()
+
+
+def _end_with(descriptor: int) -> None:
+    """Ends this process when the other end of the pipe is closed."""
+    watch = select.poll()
+    watch.register(descriptor, 0)  # hanging up is always told
+    watch.poll()
+    os._exit(0)
 
 
 def _answer(fold: "Fold", answers: BinaryIO) -> object:

@@ -68,18 +68,32 @@ def left_to_fold(manifest: Manifest, listed: Sequence[Listed]) -> list[Listed]:
 
 
 def runs(listed: Sequence[Listed], processes: int) -> list[list[ObjectInfo]]:
-    """Segments in runs of some size, enough of them to keep every process busy to the end."""
+    """Segments in runs of some size, enough of them to keep every process busy to the end.
+
+    What nodes stored at one time goes into one run, since they tell of the same tasks: joined there, it needs
+    no merging.
+    """
     total = sum(one.info.size for one in listed)
     limit = min(max(total // (processes * 2), SMALLEST_RUN), LARGEST_RUN)
     result: list[list[ObjectInfo]] = []
     size = limit
-    for one in listed:
+    for one in _by_time(listed):
         if size >= limit:
             result.append([])
             size = 0
         result[-1].append(one.info)
         size += one.info.size
     return result
+
+
+def _by_time(listed: Sequence[Listed]) -> list[Listed]:
+    """In order of storing, but each origin's in its own order, whatever a copy did to the times."""
+    stored: dict[OriginKey, float] = {}
+    times: dict[str, float] = {}
+    for one in listed:
+        key = _origin_key(one.name)
+        stored[key] = times[one.info.key] = max(one.info.modified, stored.get(key, 0.0))
+    return sorted(listed, key=lambda one: (times[one.info.key], one.name))
 
 
 def edges(

@@ -19,7 +19,7 @@ from archive.layout import CATALOG, CatalogName, SessionKey
 from archive.store.base import Store
 from server.fold.pool import FoldPool
 from server.view.cache import Cache
-from server.view.errors import ServerError, SessionUnknown, ViewPending
+from server.view.errors import FoldFailed, ServerError, SessionUnknown, ViewPending
 from server.view.facts import LOST_AFTER_SECONDS
 from server.view.freshness import FORGET_SECONDS, Known, fresh, most_urgent, settled
 from server.view.opening import Opened, Opening
@@ -35,6 +35,8 @@ TICK_SECONDS: Final = 2.0
 CATALOG_SECONDS: Final = 60.0
 BACKGROUND_SESSIONS: Final = 1_000
 """How many sessions are kept folded before anybody asks, the newest ones."""
+KEPT_AT_ONCE: Final = 3
+"""How many sessions are brought up to date at once without anybody waiting; of new ones a single one."""
 CLEAR_SECONDS: Final = SUPERSEDED_SECONDS
 OPENED_BYTES: Final = 512 << 20
 """What all opened views may take of the memory together; those asked for longest ago are closed."""
@@ -42,13 +44,17 @@ OPENED_BYTES: Final = 512 << 20
 
 @dataclass(slots=True)
 class _Session:
-    """What this server holds of one session; guarded by the lock of `Views`."""
+    """What this server holds of one session; guarded by the lock of `Views`.
+
+    `saved`: its stored view may have left something to clear, which was done last at `cleared`.
+    """
 
     known: Known = field(default_factory=Known)
     opened: Opened | None = None
     flight: "Future[View] | None" = None
     progress: tuple[int, int] = (0, 0)
     gone: bool = False
+    saved: bool = False
     cleared: float = -math.inf
 
     @property
@@ -81,9 +87,10 @@ class Views:
         self._keeper = threading.Thread(target=self._keep_fresh, name="freshness")
         self._catalog: list[SessionKey] = []
         self._catalog_read = 0.0
+        self._kept: list[_Session] = []
 
     def __enter__(self) -> Self:
-        self._pool.warm()
+        self._pool.warm(self._store)
         self._keeper.start()
         return self
 
@@ -100,6 +107,11 @@ class Views:
             self._keeper.join()
         self._openers.shutdown(cancel_futures=True)
         self._store_threads.shutdown()
+        with self._lock:
+            flights = [session.flight for session in self._sessions.values() if session.flight is not None]
+        for flight in flights:  # those that nobody began
+            if not flight.done():
+                flight.set_exception(FoldFailed("the server is ending; ask another one"))
 
     def open(self, key: SessionKey, wait_seconds: float) -> View:
         """The view of a session, brought up to date if it is older than some seconds.
@@ -191,6 +203,7 @@ class Views:
         try:
             opened = self._saving.save(key, opened, final=final)
             self._clear(key, session)
+            session.saved = True
         except ArchiveError as error:
             _log.warning("the view of %s could not be stored, so others fold it again: %s", key.path, error)
         except ServerError as error:
@@ -202,14 +215,17 @@ class Views:
         """Removes what was replaced long ago, once in a while."""
         now = time.monotonic()
         if now - session.cleared >= CLEAR_SECONDS:
-            session.cleared = now
+            session.cleared, session.saved = now, False
             self._stored.clear(key)
 
     def _keep_fresh(self) -> None:
         while not self._ending.wait(TICK_SECONDS):
             try:
                 self._refresh_catalog()
-                self._open_most_urgent()
+                until = time.monotonic() + TICK_SECONDS
+                while self._open_most_urgent() and time.monotonic() < until:
+                    pass
+                self._clear_one()
                 self._forget()
             except Exception:  # noqa: BLE001 - the next round may go well, and requests open views by themselves
                 _log.exception("views were not kept fresh this time")
@@ -226,22 +242,42 @@ class Views:
                 break
         self._catalog, self._catalog_read = list(keys), now
 
-    def _open_most_urgent(self) -> None:
+    def _open_most_urgent(self) -> bool:
+        """Begins to open the session that needs it most; False if none does, or enough are under way."""
         now = time.monotonic()
         with self._lock:
+            self._kept = [session for session in self._kept if session.flight is not None]
             keys = dict.fromkeys([*self._sessions, *self._catalog])
-            known = [(key, self._sessions[key].known if key in self._sessions else Known()) for key in keys]
+            known = [
+                (key, self._sessions[key].known if key in self._sessions else Known())
+                for key in keys
+                if key not in self._sessions or self._sessions[key].flight is None
+            ]
             key = most_urgent(known, now)
             if key is None:
-                return
+                return False
             session = self._sessions.setdefault(key, _Session())
-            unseen = not session.known.asked and session.flight is None
-        if unseen and self._folded_already(key, session):
-            return
+            seen = bool(session.known.asked)
+            if len(self._kept) >= (KEPT_AT_ONCE if seen else 1):
+                return False
+        if not seen and self._folded_already(key, session):
+            return True
         with self._lock:
-            flight = self._flight(key, session)
-        with contextlib.suppress(StoreError, ServerError):
-            flight.result()
+            self._flight(key, session)
+            self._kept.append(session)
+        return True
+
+    def _clear_one(self) -> None:
+        """Removes what one of the sessions replaced long ago, or left behind when a server ended too soon."""
+        now = time.monotonic()
+        with self._lock:
+            due = [
+                (key, session)
+                for key, session in self._sessions.items()
+                if session.saved and now - session.cleared >= CLEAR_SECONDS
+            ]
+        for key, session in due[:1]:
+            self._clear(key, session)
 
     def _folded_already(self, key: SessionKey, session: _Session) -> bool:
         """Whether the stored view holds all that is stored, so that nobody needs to open it now."""
@@ -251,7 +287,8 @@ class Views:
             return False
         with self._lock:
             is_settled = settled(facts, self._store.now() * 1000)
-            session.known = Known(session.known.asked, began, time.monotonic() - began, is_settled)
+            session.known = Known(session.known.asked, began, 0.0, is_settled)
+            session.saved = True  # by whomever
         return True
 
     def _forget(self) -> None:
