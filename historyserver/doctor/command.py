@@ -16,7 +16,7 @@ from historyserver.doctor.room import Choices, OperatorChoices, Room, ServerChoi
 from historyserver.doctor.table import CHECKS
 from sidecar.settings import CollectorSettings
 
-_TABLES: Final[Mapping[Identity, type[Choices]]] = {
+TABLES: Final[Mapping[Identity, type[Choices]]] = {
     Identity.SERVER: ServerChoices,
     Identity.COLLECTOR: CollectorSettings,
     Identity.OPERATOR: OperatorChoices,
@@ -41,23 +41,29 @@ def main(arguments: Sequence[str]) -> int:
         (sys.stdout if asks else sys.stderr).write(_USAGE)
         return 0 if asks else 2
     identity = Identity(name)
-    table = _TABLES[identity]
     if asks:
-        sys.stdout.write(usage(table, f"historyserver doctor --as {identity}", _USAGE.partition("\n\n")[2]))
+        sys.stdout.write(
+            usage(TABLES[identity], f"historyserver doctor --as {identity}", _USAGE.partition("\n\n")[2])
+        )
         return 0
-    unknown = _unknown(waiting, table)
+    unknown = _unknown(waiting, TABLES[identity])
     if unknown:
         sys.stderr.write(
             f"historyserver doctor: a {identity} has no setting {unknown!r}. --help lists them.\n"
         )
         return 2
-    reading = read(table, waiting, os.environ)
-    if not reading.values.store:
+    room = room_for(identity, waiting, os.environ)
+    if not room.settings.store:
         sys.stderr.write("historyserver doctor: give --store, or set HISTORYSERVER_STORE.\n")
         return 2
     logging.disable(logging.WARNING)  # the findings say it
-    room = Room(identity, reading.values, reading.problems, os.environ)
     return (_told_as_json if as_json else _told)(room, examine(CHECKS, room))
+
+
+def room_for(identity: Identity, arguments: Sequence[str], environment: Mapping[str, str]) -> Room:
+    """What is to be examined."""
+    reading = read(TABLES[identity], arguments, environment)
+    return Room(identity, reading.values, reading.problems, environment)
 
 
 def _taken(waiting: list[str], flag: str) -> str | None:

@@ -32,14 +32,15 @@ def settings(room: Room) -> Finding:
         )
     with suppress(CredentialsMissing):  # which the next check tells
         open_store(chosen.store)
-    if chosen.namespace or chosen.cluster or isinstance(chosen, CollectorSettings):
-        SessionKey(chosen.namespace, chosen.cluster, "session")
-    if not room.problems:
-        return ok("nothing is missing")
     problems = " ".join(room.problems)
-    if room.identity is Identity.COLLECTOR:
+    needed = isinstance(chosen, CollectorSettings)
+    if problems and not (needed and chosen.namespace and chosen.cluster):
+        return fail(problems, "set these right: nothing is kept or served until then")
+    if needed or chosen.namespace or chosen.cluster:
+        SessionKey(chosen.namespace, chosen.cluster, "session")
+    if problems:
         return warn(problems, "set these right: until then the defaults are used")
-    return fail(problems, "set these right: nothing starts with them")
+    return ok("nothing is missing")
 
 
 def identity(room: Room) -> Finding:

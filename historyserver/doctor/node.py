@@ -69,11 +69,11 @@ def judge_switches(environment: Mapping[str, str], listen: Address) -> Finding:
         for name, lost in _SWITCHES.items()
         if environment.get(name, "").lower() not in _ON
     ]
-    target = urlsplit(environment.get(_TARGET, ""))
-    if not target.hostname:
+    given = environment.get(_TARGET, "")
+    if not given:
         problems.append(f"{_TARGET} is not set: no event is sent anywhere")
-    elif target.port != listen.port:
-        problems.append(f"{_TARGET} is port {target.port}, and the collector listens at {listen.port}")
+    elif _port_of(given) != listen.port:
+        problems.append(f"{_TARGET} is {given!r}, and the collector listens at port {listen.port}")
     types = environment.get(_TYPES, "")
     if types != "ALL" and "TASK_PROFILE_EVENT" not in types:
         problems.append(f"{_TYPES} is not ALL: there is no timeline")
@@ -83,6 +83,16 @@ def judge_switches(environment: Mapping[str, str], listen: Address) -> Finding:
         "; ".join(problems),
         "set them where `ray start` runs, on every node, before Ray starts (README, Use it)",
     )
+
+
+def _port_of(url: str) -> int | None:
+    """None for what is no http address."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    return port if parts.scheme == "http" and parts.hostname else None
 
 
 def spool(room: Room) -> Finding:

@@ -6,14 +6,13 @@ over. A collector can't take its two away again; the next doctor writes over the
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from archive.errors import ObjectChanged, ObjectMissing, StoreRefused
 from archive.layout import CATALOG, SEGMENTS
 from archive.store.base import ObjectInfo, Store
-from historyserver.doctor.finding import Finding, Identity, fail, ok, skip, warn
+from historyserver.doctor.finding import Finding, fail, ok, skip, warn
 from historyserver.doctor.room import Room
 
 _BODY: Final = (
@@ -23,40 +22,38 @@ _LEFT: Final = "; what was put stays, and readers pass over it"
 
 
 def puts(place: str) -> Callable[[Room], Finding]:
-    """May put there, twice: segments that are open and heartbeats are rewritten."""
+    """May put there, and replace: segments that are open and heartbeats are rewritten."""
 
     def find(room: Room) -> Finding:
-        key = room.trial(place)
-        try:
-            room.store.put(key, _BODY)
-            room.store.put(key, _BODY + secrets.token_hex(4).encode() + b"\n")
-        except StoreRefused as error:
-            return fail(str(error), f"grant {room.policy('PutObject', place)}")
-        if room.identity is not Identity.COLLECTOR:
-            room.store.delete([key])
-            return ok(f"put and replaced {key}, and took it away again")
-        return ok(f"put and replaced {key}{_LEFT}")
+        return _failed(room, place, "PutObject") or ok(f"put and replaced {room.trial(place)}{_LEFT}")
 
     return find
 
 
 def keeps(place: str) -> Callable[[Room], Finding]:
-    """May put, read back and delete there."""
+    """May put there, replace, read and delete."""
 
     def find(room: Room) -> Finding:
-        key = room.trial(place)
-        for action, deed in (
-            ("PutObject", lambda: room.store.put(key, _BODY)),
-            ("GetObject", lambda: room.store.get(key)),
-            ("DeleteObject", lambda: room.store.delete([key])),
-        ):
-            try:
-                deed()
-            except StoreRefused as error:
-                return fail(str(error), f"grant {room.policy(action, place)}")
-        return ok(f"put, read and deleted {key}")
+        failure = _failed(room, place, "PutObject", "GetObject", "DeleteObject")
+        return failure or ok(f"put, replaced, read and deleted {room.trial(place)}")
 
     return find
+
+
+def _failed(room: Room, place: str, *actions: str) -> Finding | None:
+    """The first action that is refused, with the right it takes."""
+    key = room.trial(place)
+    deeds: Mapping[str, Callable[[], object]] = {
+        "PutObject": lambda: (room.store.put(key, _BODY), room.store.put(key, _BODY + b"And again.\n")),
+        "GetObject": lambda: room.store.get(key),
+        "DeleteObject": lambda: room.store.delete([key]),
+    }
+    for action in actions:
+        try:
+            deeds[action]()
+        except StoreRefused as error:
+            return fail(str(error), f"grant {room.policy(action, place)}")
+    return None
 
 
 def lists(room: Room) -> Finding:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from archive.errors import StoreError, StoreRefused
+from archive.errors import PermanentStoreError, StoreRefused
 from archive.layout import CATALOG, SEGMENTS
 from historyserver.doctor.finding import Finding, fail, ok, skip, warn
 from historyserver.doctor.room import Room
@@ -17,7 +17,7 @@ _SHORT_DAYS: Final = 7
 
 def retention(room: Room) -> Finding:
     """No retention policy (WORM) on the bucket: what is rewritten would be refused."""
-    told = _told(room, "GetBucketWorm", "worm", none=("NoSuchWORMConfiguration",))
+    told = _told(room, "GetBucketWorm", "worm")
     if isinstance(told, Finding):
         return told
     state = "" if told is None else told.findtext("State", "")
@@ -33,9 +33,7 @@ def retention(room: Room) -> Finding:
 
 def object_retention(room: Room) -> Finding:
     """No retention by object as a default (object WORM)."""
-    told = _told(
-        room, "GetBucketObjectWormConfiguration", "objectWorm", none=("NoSuchObjectWormConfiguration",)
-    )
+    told = _told(room, "GetBucketObjectWormConfiguration", "objectWorm")
     if isinstance(told, Finding):
         return told
     if told is None or told.findtext("ObjectWormEnabled") != "Enabled" or told.find("Rule") is None:
@@ -48,7 +46,7 @@ def object_retention(room: Room) -> Finding:
 
 def overwriting(room: Room) -> Finding:
     """No rule that forbids overwriting."""
-    told = _told(room, "GetBucketOverwriteConfig", "overwriteConfig", none=("NoSuchBucketOverwriteConfig",))
+    told = _told(room, "GetBucketOverwriteConfig", "overwriteConfig")
     if isinstance(told, Finding):
         return told
     for rule in () if told is None else told.iter("Rule"):
@@ -63,7 +61,7 @@ def overwriting(room: Room) -> Finding:
 
 def versioning(room: Room) -> Finding:
     """No versioning, or old versions go soon: each rewrite would leave one behind."""
-    info = _or_refused(lambda: room.bucket_info, "GetBucketInfo")
+    info = _info(room)
     if isinstance(info, Finding):
         return info
     if info.findtext("Bucket/Versioning") != "Enabled":
@@ -89,7 +87,7 @@ def versioning(room: Room) -> Finding:
 
 def storage_class(room: Room) -> Finding:
     """Standard: the others charge for each reading, or for days that a rewritten object does not live."""
-    info = _or_refused(lambda: room.bucket_info, "GetBucketInfo")
+    info = _info(room)
     if isinstance(info, Finding):
         return info
     found = info.findtext("Bucket/StorageClass", "")
@@ -130,7 +128,7 @@ def public(room: Room) -> Finding:
         return warn(
             "anybody may list the bucket, without credentials", "make it private, and block public access"
         )
-    info = _or_refused(lambda: room.bucket_info, "GetBucketInfo")
+    info = _info(room)
     if isinstance(info, Finding):
         return info
     access = info.findtext("Bucket/AccessControlList/Grant", "")
@@ -141,43 +139,40 @@ def public(room: Room) -> Finding:
     return ok("private")
 
 
-def _told(room: Room, action: str, parameter: str, none: tuple[str, ...]) -> Element | Finding | None:
+def _told(room: Room, action: str, parameter: str) -> Element | Finding | None:
     """What the bucket is set to, None where nothing is, or that we may not look."""
-    try:
-        return room.told_of_bucket(action, parameter)
-    except StoreError as error:
-        if error.code in none:
-            return None
-        if isinstance(error, StoreRefused):
-            return _no_right(action)
-        raise
+    return _looked(lambda: room.told_of_bucket(action, parameter), action)
 
 
-def _or_refused(ask: Callable[[], Element], action: str) -> Element | Finding:
+def _looked(ask: Callable[[], Element], action: str) -> Element | Finding | None:
+    """OSS has a code of its own for each thing that is not set, all of which begin alike."""
     try:
         return ask()
     except StoreRefused:
-        return _no_right(action)
+        return skip(f"no right to look: oss:{action}")
+    except PermanentStoreError as error:
+        if error.code.startswith("NoSuch"):
+            return None
+        return skip(f"OSS does not tell: {error}")
+
+
+def _info(room: Room) -> Element | Finding:
+    told = _looked(lambda: room.bucket_info, "GetBucketInfo")
+    return skip("OSS does not tell") if told is None else told
 
 
 def _lifecycle(room: Room) -> list[Element] | Finding:
-    try:
-        told = room.lifecycle
-    except StoreRefused:
-        return _no_right("GetBucketLifecycle")
-    except StoreError as error:
-        if error.code != "NoSuchLifecycle":
-            raise
-        return []
-    return [rule for rule in told.iter("Rule") if rule.findtext("Status") == "Enabled"]
+    """The rules that are enabled."""
+    told = _looked(lambda: room.lifecycle, "GetBucketLifecycle")
+    if isinstance(told, Finding):
+        return told
+    return (
+        [] if told is None else [rule for rule in told.iter("Rule") if rule.findtext("Status") == "Enabled"]
+    )
 
 
 def _ours(room: Room) -> str:
     return room.address.inside("v1/")
-
-
-def _no_right(action: str) -> Finding:
-    return skip(f"no right to look: oss:{action}")
 
 
 def _concerns(room: Room, prefix: str, place: str) -> bool:
