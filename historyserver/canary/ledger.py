@@ -65,8 +65,9 @@ class Ledger:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is to be waited for."""
-        return not len(self._open(self._sent + 1))
+        """Whether nothing is to be waited for: all are there, or the last is, and others were counted lost."""
+        still_open = len(self._open(self._sent + 1))
+        return not still_open or (self._sent in self._seen and still_open <= self._lost)
 
     def sent(self, number: int, at: float) -> None:
         """The next one is on its way."""
@@ -81,7 +82,7 @@ class Ledger:
             del self._again[next(iter(self._again))]
 
     def found(self, number: int, *, before: int | None, marked: bool, sent_at: float, at: float) -> None:
-        """It was found behind `before` in its place, None where it isn't known what is there.
+        """It was found behind numbers up to `before` in its place; None where it isn't known what is there.
 
         `marked`: the archive says there that something is missing between the two.
         """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
@@ -16,12 +16,12 @@ from typing import Final, Protocol
 import msgspec
 
 from archive.canary import CANARY_EVENT
-from archive.errors import FormatError, NameInvalid, ObjectChanged, ObjectMissing, SegmentDamaged
+from archive.errors import FormatError, NameInvalid, ObjectChanged, ObjectMissing
 from archive.layout import Origin, SegmentName, SessionKey, segments_prefix
 from archive.losses import Loss, dropped
 from archive.segment import fetch_footer
 from archive.store.base import ObjectInfo, Store
-from archive.stream import Extents, Reader, Segment, extents
+from archive.stream import Damage, Extents, Reader, Segment, extents
 from historyserver.canary.message import Kind, Message, parse
 from historyserver.canary.trail import Found, Trail
 
@@ -217,15 +217,22 @@ def _follow(reader: Reader, extent: Extents, trail: Trail, kind: Kind, sink: Sin
     while trail.looked_at > looked_at:
         looked_at = trail.looked_at
         for start, stop in list(trail.unread(pieces)):
-            try:
-                read = reader.read(extent, start, stop - start)
-                found = trail.take(start, (data for _, data in read))
-            except SegmentDamaged as error:
-                sink.damaged(f"{kind} from {start} to {stop} can't be read: {error}")
-                trail.skip(start, stop)
-                continue
-            for each in found:
-                sink.found(kind, each)
+            broken: list[Damage] = []
+            read = reader.read(extent, start, stop - start, damaged=broken.append)
+            for found in trail.take(start, _adjacent(start, read)):
+                sink.found(kind, found)
+            for damage in broken:
+                sink.damaged(f"{kind}: {damage.detail}")
+                trail.skip(damage.offset, damage.offset + damage.size)
+
+
+def _adjacent(start: int, read: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
+    """What is read from `start` on, up to the first byte that can't be."""
+    for offset, data in read:
+        if offset != start:
+            return
+        yield data
+        start += len(data)
 
 
 def _marked(stream: str, origin: Origin, window: list[Segment]) -> set[int]:

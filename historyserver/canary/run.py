@@ -1,5 +1,6 @@
 """One run of the canary in one session: writes when told, reads back in a thread of its own."""
 
+import logging
 import secrets
 import threading
 import time
@@ -16,6 +17,8 @@ from historyserver.canary.report import Standing
 from historyserver.canary.settings import CanarySettings
 from historyserver.canary.trail import Found
 from historyserver.canary.writing import Events, Lines
+
+log = logging.getLogger(__name__)
 
 _LONGEST_PAUSE: Final = 5.0
 
@@ -119,6 +122,9 @@ class Run:
                 self._reading.look(self)
             except StoreError as error:
                 self._tell("archive", f"the archive can't be read: {error}")
+            except Exception as error:  # whatever it is, what is written goes on to be written
+                log.exception("a look at the archive failed")
+                self._tell("archive", f"a look at the archive failed: {type(error).__name__} {error}")
             else:
                 self._tell("archive", "")
             if last:

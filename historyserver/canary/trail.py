@@ -34,8 +34,9 @@ class Trail:
         self._read = read
         self._whole = whole
         self._covered = Numbers()
+        self._cut: set[int] = set()
         self._ends: dict[int, tuple[int, int]] = {}
-        """From where covered lines end to the last message before, and the offset behind it."""
+        """From where lines end that were looked at: the greatest number, and the offset behind its line."""
 
     def unread(self, pieces: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """Of ranges of offsets that there are, the beginning of each that was not looked at yet.
@@ -60,13 +61,14 @@ class Trail:
     def skip(self, start: int, stop: int) -> None:
         """These bytes can't be read, and won't be."""
         self._covered.add(start, stop)
+        self._cut.add(stop)
 
     def take(self, start: int, data: Iterable[bytes]) -> list[Found]:
         """The messages in adjacent pieces of bytes from `start` on; what has no line's end yet waits.
 
         Changes nothing when `data` raises.
         """
-        joins = self._whole or start == 0 or (start - 1) in self._covered
+        joins = start not in self._cut and (self._whole or start == 0 or (start - 1) in self._covered)
         last = self._ends.get(start)
         found: list[Found] = []
         begin = at = start
@@ -81,7 +83,7 @@ class Trail:
                 elif isinstance(message, Message):
                     marked = any(last is None or mark >= last[1] for mark in self.marked if mark <= place)
                     found.append(Found(message, last[0] if last else None, marked))
-                    last = (message.number, at)
+                    last = (max(message.number, last[0] if last else 0), at)
                 elif not message:
                     found.append(Found(None, None, marked=False))
         self._covered.add(begin, at)
