@@ -7,10 +7,10 @@ written when the file is complete; a restart reads it, and drops a torn last lin
 from __future__ import annotations
 
 import bisect
-import contextlib
 import hashlib
 import json
 import threading
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,8 @@ import crcmod
 from fake_oss.wire import FileSpan
 
 _CRC64: Final = crcmod.mkCrcFun(0x142F0E1EBA9EA3693, initCrc=0, rev=True, xorOut=0xFFFFFFFFFFFFFFFF)
+
+_KEPT: Final = 64
 
 
 def crc64(data: bytes | memoryview) -> int:
@@ -61,6 +63,7 @@ class Objects:
         self._keys: list[str] = []
         self._folder = folder
         self._number = 0
+        self._replaced: deque[Path] = deque()
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             self._load(folder)
@@ -88,8 +91,7 @@ class Objects:
             self._by_key[key] = stored
             if self._folder is not None:
                 self._note(number, stored)
-        if old is not None:
-            _discard(old)
+        self._discard(old)
         return stored
 
     def delete(self, key: str) -> None:
@@ -101,7 +103,7 @@ class Objects:
             if self._folder is not None:
                 self._index.write(json.dumps({"deleted": key}) + "\n")
                 self._index.flush()
-        _discard(old)
+        self._discard(old)
 
     def following(self, key: str, *, including: bool = False) -> Stored | None:
         """The object next in order of keys, by code point, which is the order of UTF-8 too."""
@@ -117,6 +119,8 @@ class Objects:
     def close(self) -> None:
         if self._folder is not None:
             self._index.close()
+        for place in self._replaced:
+            place.unlink()
 
     def _note(self, number: int, stored: Stored) -> None:
         row = {
@@ -149,8 +153,10 @@ class Objects:
         path.write_bytes(complete + b"\n" if complete else b"")
         self._keys = sorted(self._by_key)
 
-
-def _discard(old: Stored) -> None:
-    if isinstance(old.place, Path):
-        with contextlib.suppress(FileNotFoundError):
-            old.place.unlink()
+    def _discard(self, old: Stored | None) -> None:
+        """Remove a file, a little later: who has just found it may be about to open it."""
+        with self._lock:
+            if old is not None and isinstance(old.place, Path):
+                self._replaced.append(old.place)
+            if len(self._replaced) > _KEPT:
+                self._replaced.popleft().unlink()

@@ -120,6 +120,7 @@ def test_version_1_and_no_signature_are_refused(
     with refusal() as told:
         client_of(signature_version="v1").get_object(official.GetObjectRequest("history", KEY))
     assert (told.status, told.code) == (400, "InvalidArgument")
+    assert "version 1" in told.message
     raw.request("GET", f"/history/{KEY}", headers={"Date": formatdate(usegmt=True)})
     answer = raw.getresponse()
     assert (answer.status, b"<Code>AccessDenied</Code>" in answer.read()) == (403, True)

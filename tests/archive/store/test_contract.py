@@ -208,7 +208,7 @@ def test_a_reader_sees_the_old_bytes_or_the_new(any_store: Store, rounds: Callab
     done = threading.Event()
 
     def write(letter: int) -> None:
-        for _ in range(rounds(25, 2000)):
+        for _ in range(rounds(25, 500)):
             any_store.put("k", bytes([letter]) * sizes[letter])
 
     def read(_: int) -> int:
