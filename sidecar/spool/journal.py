@@ -101,7 +101,7 @@ class Journal:
             except JournalTorn as torn:
                 if number != numbers[-1]:
                     raise JournalDamaged(f"journal {number}: {torn}") from torn
-            if whole < self._sizes[number]:
+            if whole < self._sizes[number] or (whole == 0 and number == numbers[-1]):
                 self._cut(number, whole)
         if stored > self.end:
             raise JournalDamaged("the checkpoint is ahead of the journal")

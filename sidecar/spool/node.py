@@ -33,6 +33,8 @@ from sidecar.spool.record import (
     raw_bytes,
 )
 
+DISCARDED: Final = ".discarded"
+
 _ENOUGH_TO_ROLL: Final = 64 << 10
 
 _Result = TypeVar("_Result")
@@ -229,7 +231,7 @@ class NodeSpool:
                 return False
             self._removed = True
             self.close()
-            self._guarded(lambda: shutil.rmtree(self.folder))
+            self._guarded(lambda: discard(self.folder))
             return True
 
     @property
@@ -377,3 +379,13 @@ class NodeSpool:
         self._newest_ms = max(self._newest_ms, record.time_ms)
         if is_file(record.stream) and record.position >= self._checkpoint.stored:
             self._log_bytes += record.raw_length
+
+
+def discard(folder: Path) -> None:
+    """Remove an origin's folder, never by half: what is left of it when the process dies is no origin.
+
+    Raises OSError.
+    """
+    gone = folder.with_name(folder.name + DISCARDED)
+    folder.rename(gone)
+    shutil.rmtree(gone)

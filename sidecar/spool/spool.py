@@ -3,6 +3,7 @@
 <folder>/lock                                               held by the collector that uses the folder
 <folder>/unassigned/<origin>/                               bodies that came before session and node
 <folder>/nodes/<namespace>/<cluster>/<session>/<node id>/<origin>/
+….discarded                                                 an origin that was just being removed
 <folder>/reserve                                            given up where a full disk lets no origin begin
 <folder>/damaged/                                           the newest journal that was not whole
 """
@@ -29,7 +30,7 @@ from sidecar.errors import SpoolError, SpoolInUse
 from sidecar.spool.budget import Budget
 from sidecar.spool.checkpoint import Checkpoint, CheckpointFile
 from sidecar.spool.journal import NO_ROOM, Journal, told
-from sidecar.spool.node import Identity, NodeSpool
+from sidecar.spool.node import DISCARDED, Identity, NodeSpool, discard
 from sidecar.spool.record import JournalDamaged, Position
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,8 @@ class Spool:
                 raise SpoolInUse(
                     f"another collector uses the spool {str(folder)!r}: end it, or choose another folder"
                 ) from None
+        for half_gone in folder.glob(f"**/*{DISCARDED}"):
+            shutil.rmtree(half_gone, ignore_errors=True)
         with contextlib.suppress(OSError):
             (folder / "reserve").write_bytes(bytes(_RESERVE))
 
@@ -204,7 +207,7 @@ class Spool:
         for number in bad:
             self._set_aside(journal.path(number))
         journal.close()
-        shutil.rmtree(folder)
+        discard(folder)
         return spool
 
     def _set_aside(self, path: Path) -> None:

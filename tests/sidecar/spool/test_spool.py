@@ -125,6 +125,24 @@ def test_a_journal_torn_before_its_first_record_begins_anew(folder: Path) -> Non
             assert node.append("events", b"x") == 0
 
 
+def test_a_file_that_was_begun_and_not_written_to_begins_anew(folder: Path) -> None:
+    with Spool(folder, BUDGET) as spool:
+        node = spool.node(SESSION, NODE)
+        node.append("events", b"one\n")
+        origin = node.origin
+    first = journals(folder)[0]
+    first.with_name(
+        "journal-00000002.log"
+    ).touch()  # killed between making the next file and its first record
+    for line in (b"two\n", b"three\n"):
+        with Spool(folder, BUDGET) as spool:
+            spool.node(SESSION, NODE).append("events", line)
+    with Spool(folder, BUDGET) as spool:
+        node = spool.node(SESSION, NODE)
+        assert (node.origin, node.losses) == (origin, {})
+        assert kept(node) == {"events": b"one\ntwo\nthree\n"}
+
+
 def test_a_corrupted_journal_is_set_aside_and_the_rest_goes_on_under_a_new_origin(folder: Path) -> None:
     with Spool(folder, BUDGET) as spool:
         node = spool.node(SESSION, NODE)
@@ -486,6 +504,27 @@ def test_what_is_left_over_tells_when_it_was_written_last(folder: Path) -> None:
     with Spool(folder, BUDGET) as spool:
         [node] = spool.left_over()
         assert node.newest_ms == last_ms > began_ms
+
+
+def test_what_is_left_of_a_removed_node_when_the_removal_is_killed_is_nobodys(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Spool(folder, BUDGET) as spool:
+        node = spool.node(SESSION, NODE)
+        node.append("events", b"one\n")
+
+        def killed(path: Path) -> None:
+            (path / "checkpoint").unlink()
+
+        monkeypatch.setattr("sidecar.spool.node.shutil.rmtree", killed)
+        assert node.remove(node.written)
+        monkeypatch.undo()
+    assert journals(folder)
+    with Spool(folder, BUDGET) as spool:
+        assert journals(folder) == []
+        node = spool.node(SESSION, NODE)
+        assert spool.left_over() == []
+        assert (kept(node), node.losses) == ({}, {})
 
 
 def test_a_removed_node_begins_a_new_origin(folder: Path) -> None:
