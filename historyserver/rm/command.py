@@ -102,11 +102,9 @@ class Removal:
                 sessions.shutdown(cancel_futures=True)
                 raise
         would = "Would remove" if self._settings.dry_run else "Removed"
-        sessions = f"{self._sessions:,} {'session' if self._sessions == 1 else 'sessions'}"
+        removed = f"{self._sessions:,} {'session' if self._sessions == 1 else 'sessions'}"
         took = time.monotonic() - self._began
-        say(
-            f"{would} {sessions}: {self._freed.objects:,} objects, {size(self._freed.size)}, in {took:.0f} s."
-        )
+        say(f"{would} {removed}: {self._freed.objects:,} objects, {size(self._freed.size)}, in {took:.0f} s.")
         return 1 if self._left else 0
 
     def _candidates(self) -> Iterator[SessionKey]:
