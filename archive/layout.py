@@ -35,7 +35,7 @@ _LAST_START: Final = 10**_START_DIGITS - 1
 _SESSION: Final = re.compile(r"session_(\d{4})-(\d\d)-(\d\d)_(\d\d)-(\d\d)-(\d\d)_(\d{6})(?:_.*)?", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ORIGIN: Final = re.compile(r"(\d{1,15})-([0-9a-f]{8})", re.ASCII)
-_TRIAL: Final = "~doctor"
+TRIAL: Final = "~doctor"
 _SEGMENT_FILE: Final = re.compile(r"(\d{1,15}-[0-9a-f]{8})-(\d{8,12})\.seg", re.ASCII)
 
 
@@ -220,15 +220,15 @@ class TrialName:
     @property
     def key(self) -> str:
         if not self.namespace:
-            return f"{self.place}{_TRIAL}"
+            return f"{self.place}{TRIAL}"
         if self.place in {CATALOG, SERVER}:
-            return f"{self.place}{_TRIAL}~{self.namespace}~{self.cluster}"
-        return f"{self.place}{self.namespace}/{self.cluster}/{_TRIAL}"
+            return f"{self.place}{TRIAL}~{self.namespace}~{self.cluster}"
+        return f"{self.place}{self.namespace}/{self.cluster}/{TRIAL}"
 
     @classmethod
     def parse(cls, key: str) -> Self:
         place = next((place for place in (CATALOG, SEGMENTS, VIEWS, SERVER) if key.startswith(place)), "")
-        parts = re.split("[~/]", key.removeprefix(place).replace(_TRIAL, "", 1).strip("~/"))
+        parts = re.split("[~/]", key.removeprefix(place).replace(TRIAL, "", 1).strip("~/"))
         if place and len(parts) <= 2:
             name = cls(place, *parts)
             if name.key == key:

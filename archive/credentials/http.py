@@ -1,4 +1,4 @@
-"""One question to an issuer over HTTP, with an end in sight."""
+"""One question over HTTP, with an end in sight."""
 
 from __future__ import annotations
 
@@ -22,11 +22,19 @@ _LARGEST: Final = 256 << 10
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`date`: the issuer's clock in seconds, None if it doesn't say."""
+    """`headers`: by their names in small letters."""
 
     status: int
     body: bytes
-    date: float | None
+    headers: Mapping[str, str]
+
+    @property
+    def date(self) -> float | None:
+        """The answering clock in seconds since 1970, None if it doesn't say."""
+        try:
+            return parsedate_to_datetime(self.headers["date"]).timestamp()
+        except (KeyError, ValueError):
+            return None
 
 
 def ask(
@@ -46,7 +54,8 @@ def ask(
             text = response.read(_LARGEST)
             if response.length:
                 raise http.client.IncompleteRead(text, response.length)
-        return Answer(response.status, text, _date(response.getheader("Date")))
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, text, headers)
     except ssl.SSLCertVerificationError as error:
         raise StoreMisconfigured(
             f"{address.netloc} shows a certificate that can't be trusted ({error.verify_message}): "
@@ -112,12 +121,7 @@ def _reason(error: Exception, seconds: float) -> str:
             return f"the name is not known here ({error.strerror})"
         case http.client.HTTPException():
             return f"it broke off its answer, or does not speak HTTP ({error or type(error).__name__})"
+        case OSError(strerror=str(words)):
+            return words
         case _:
             return str(error)
-
-
-def _date(text: str | None) -> float | None:
-    try:
-        return parsedate_to_datetime(text).timestamp() if text else None
-    except ValueError:
-        return None

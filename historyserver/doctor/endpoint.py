@@ -1,26 +1,21 @@
-"""One request that nobody has signed, step by step: name, connection, TLS, and who answers."""
+"""One request that nobody has signed, step by step: name, connection, and who answers."""
 
 from __future__ import annotations
 
-import http.client
 import ipaddress
-import re
 import socket
-import ssl
 import time
 import urllib.request
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
 
+from archive.credentials.http import ask
+from archive.errors import StoreError
 from archive.store.oss.address import Address
-from archive.trust import trusted
 from historyserver.doctor.finding import Finding, fail, ok, skip, warn
 
-SECONDS: Final = 5.0
-_LARGEST: Final = 64 << 10
-_CODE: Final = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
+_HALF_A_SECOND: Final = 0.5  # dates are cut to the second
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +27,7 @@ class Spoken:
 
     host: str
     addresses: tuple[str, ...] = ()
-    encrypted: str = ""
     status: int = 0
-    code: str = ""
     by_oss: bool = False
     ahead: float | None = None
     trouble: str = ""
@@ -46,14 +39,12 @@ def speak(address: Address) -> Spoken:
     """Asks for a list of the bucket, unsigned: a private one refuses, but says who and when it is."""
     endpoint = urlsplit(address.endpoint)
     name = endpoint.hostname or ""
-    plain = address.cname or _is_number(name)
-    host = name if plain else f"{address.bucket}.{name}"
-    proxy = _proxy(endpoint.scheme, host)
-    if proxy:
+    by_path = _is_number(name) and not address.cname
+    host = name if by_path or address.cname else f"{address.bucket}.{name}"
+    if proxy := _proxy(endpoint.scheme, host):
         return Spoken(host, proxy=proxy)
     try:
-        port = endpoint.port or (443 if endpoint.scheme == "https" else 80)
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:
         return Spoken(
             host,
@@ -62,59 +53,15 @@ def speak(address: Address) -> Spoken:
             "Alibaba Cloud only: from outside, give the public endpoint",
         )
     addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
-    before = Spoken(host, addresses)
+    place = endpoint.netloc if host == name else f"{address.bucket}.{endpoint.netloc}"
+    target = f"{endpoint.scheme}://{place}/{f'{address.bucket}/' if by_path else ''}?max-keys=1"
     try:
-        with socket.create_connection((host, port), SECONDS) as plain_socket:
-            path = f"/{address.bucket}/" if _is_number(name) and not address.cname else "/"
-            if endpoint.scheme != "https":
-                return _asked(plain_socket, before, f"{path}?max-keys=1", endpoint.netloc)
-            with trusted().wrap_socket(plain_socket, server_hostname=host) as secure:
-                before = Spoken(host, addresses, secure.version() or "TLS")
-                return _asked(secure, before, f"{path}?max-keys=1", host)
-    except ssl.SSLCertVerificationError as error:
-        return Spoken(
-            host,
-            addresses,
-            trouble=f"{host} shows a certificate that can't be trusted: {error.verify_message}",
-            remedy="is the endpoint right, or does a proxy stand between? Then name its authority in "
-            "SSL_CERT_FILE",
-        )
-    except (OSError, http.client.HTTPException) as error:
-        why = f"no answer within {SECONDS:.0f} s" if isinstance(error, TimeoutError) else str(error)
-        return Spoken(
-            host,
-            addresses,
-            trouble=f"{host} ({', '.join(addresses)}) does not answer: {why}",
-            remedy="is the way open (security group, network policy, VPC)? Is the region right?",
-        )
-
-
-def _asked(connected: socket.socket, before: Spoken, target: str, host: str) -> Spoken:
-    connection = http.client.HTTPConnection(before.host)
-    connection.sock = connected
-    connection.request(
-        "GET", target, headers={"Host": host if "/" not in host else before.host, "Connection": "close"}
-    )
-    response = connection.getresponse()
-    body = response.read(_LARGEST)
-    code = _CODE.search(body)
-    return Spoken(
-        before.host,
-        before.addresses,
-        before.encrypted,
-        response.status,
-        code[1].decode() if code else "",
-        response.getheader("x-oss-request-id") is not None,
-        _ahead(response.getheader("Date")),
-    )
-
-
-def _ahead(date: str | None) -> float | None:
-    """To the second, which is all that a date tells."""
-    try:
-        return parsedate_to_datetime(date).timestamp() - time.time() + 0.5 if date else None
-    except ValueError:
-        return None
+        answer = ask("GET", target, {})
+    except StoreError as error:
+        remedy = "is the way open (security group, network policy, VPC)? Are region and endpoint right?"
+        return Spoken(host, addresses, trouble=f"{error} ({', '.join(addresses)})", remedy=remedy)
+    ahead = None if answer.date is None else answer.date + _HALF_A_SECOND - time.time()
+    return Spoken(host, addresses, answer.status, "x-oss-request-id" in answer.headers, ahead)
 
 
 def _proxy(scheme: str, host: str) -> str:
@@ -144,11 +91,12 @@ def judge(spoken: Spoken, address: Address) -> Finding:
     internal = "-internal." in spoken.host
     way = "internal" if internal else "own domain" if address.cname else "public"
     where = "answers" if _is_number(spoken.host) else f"is {', '.join(spoken.addresses)}"
-    what = f"{spoken.host} {where} ({way}, {spoken.encrypted or 'not encrypted'})"
+    encrypted = address.endpoint.startswith("https://")
+    what = f"{spoken.host} {where} ({way}, {'TLS' if encrypted else 'not encrypted'})"
     loopback = all(ipaddress.ip_address(one.partition("%")[0]).is_loopback for one in spoken.addresses)
     if loopback:
         return ok(what)
-    if not spoken.encrypted:
+    if not encrypted:
         return warn(what, "anybody on the way can read it: let the endpoint begin with https://")
     if way == "public":
         return warn(

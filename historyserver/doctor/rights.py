@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from archive.errors import ObjectChanged, ObjectMissing, StoreRefused
-from archive.layout import CATALOG, SEGMENTS
+from archive.layout import CATALOG, SEGMENTS, TRIAL
 from archive.store.base import ObjectInfo, Store
 from historyserver.doctor.finding import Finding, fail, ok, skip, warn
 from historyserver.doctor.room import Room
@@ -156,9 +156,9 @@ def _refused(deed: Callable[[], object]) -> bool:
     except StoreRefused:
         return True
     except ObjectMissing:
-        return False
+        pass
     return False
 
 
 def _first(store: Store, prefix: str) -> ObjectInfo | None:
-    return next((info for info in store.list(prefix) if "~doctor" not in info.key), None)
+    return next((info for info in store.list(prefix) if TRIAL not in info.key), None)

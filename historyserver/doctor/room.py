@@ -47,7 +47,7 @@ Choices = CollectorSettings | ServerChoices | OperatorChoices
 
 
 class Room:
-    """`problems`: settings that can't be used. `wall`: this machine's clock, in seconds since 1970."""
+    """`problems`: settings that can't be used. `environment`: where the credentials are named."""
 
     def __init__(
         self,
@@ -126,6 +126,7 @@ class Room:
         return f"oss:{action} on acs:oss:*:*:{what}"
 
     def wall(self) -> float:
+        """This machine's clock, in seconds since 1970."""
         return time.time()
 
     @cached_property
