@@ -3,6 +3,7 @@
 <folder>/lock                                               held by the collector that uses the folder
 <folder>/unassigned/<origin>/                               bodies that came before session and node
 <folder>/nodes/<namespace>/<cluster>/<session>/<node id>/<origin>/
+<folder>/youngest                                           when the youngest origin began, Unix milliseconds
 ….discarded                                                 an origin that was just being removed
 <folder>/reserve                                            given up where a full disk lets no origin begin
 <folder>/damaged/                                           the newest journal that was not whole
@@ -175,9 +176,15 @@ class Spool:
         return True
 
     def _new_origin(self, folder: Path) -> Origin:
-        """A new one, younger than all that the folder has, whatever the clock says."""
+        """A new one, younger than all that this volume ever had, whatever the clock says."""
         youngest = max((origin.started_ms for origin in _origins(folder)), default=0)
-        return Origin.new(max(int(self._wall() * 1000), youngest + 1))
+        file = self._folder / "youngest"
+        with contextlib.suppress(OSError, ValueError):
+            youngest = max(youngest, int(file.read_text()))
+        origin = Origin.new(max(int(self._wall() * 1000), youngest + 1))
+        with contextlib.suppress(OSError):
+            file.write_text(str(origin.started_ms))
+        return origin
 
     def _opened(self, folder: Path, identity: Identity, *, logs: bool) -> NodeSpool:
         try:
