@@ -65,7 +65,7 @@ class Ledger:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is to be waited for: all are there, or the last is, and others were counted lost."""
+        """Whether nothing is to be waited for: all are there, or the last is and others were counted lost."""
         still_open = len(self._open(self._sent + 1))
         return not still_open or (self._sent in self._seen and still_open <= self._lost)
 
