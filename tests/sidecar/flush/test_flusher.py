@@ -12,7 +12,7 @@ from archive.segment import Footer, Mark, fetch_footer
 from archive.store import ObjectInfo
 from archive.store.local import LocalStore
 from archive.stream import Reader, Segment
-from sidecar.flush import Flusher
+from sidecar.flush import Flusher, Rest
 from sidecar.flush.schedule import LARGEST_SIZE
 from sidecar.spool import NodeSpool, Spool, SpoolUnusable
 
@@ -285,6 +285,84 @@ def test_the_age_of_the_oldest_byte_without_confirmation_is_told(
         assert flusher.oldest_unstored_seconds() == pytest.approx(3, abs=0.01)
         run(flusher, time, 6)
         assert flusher.oldest_unstored_seconds() == 0
+
+
+def test_a_store_that_refuses_is_asked_once_a_minute_at_most_and_nothing_is_dropped(
+    node: NodeSpool, flusher: Flusher, store: Any, time: Any
+) -> None:
+    store.script = ["refused"] * 1000
+    node.append("events", b"one\n")
+    run(flusher, time, 600)
+    before = len(store.puts)
+    for _ in range(600):
+        node.append("events", b"more\n")
+        run(flusher, time, 6)
+    assert 30 < len(store.puts) - before <= 60
+    assert flusher.last_error == "no right to put"
+    store.script = []
+    run(flusher, time, 130)
+    assert stored(store) == b"one\n" + b"more\n" * 600
+
+
+def test_nodes_share_the_wait_for_a_store_that_is_out(
+    spool: Spool, node: NodeSpool, store: Any, time: Any
+) -> None:
+    rest = Rest(lambda: 0.5)
+    nodes = [node, *(spool.node(SESSION, f"{number:02d}" * 28) for number in range(9))]
+    flushers = [Flusher(each, store, clock=time.clock, rest=rest) for each in nodes]
+    for each in nodes:
+        each.append("events", b"one\n")
+    store.script = ["fails"] * 1000
+    for _ in range(1800):
+        time.sleep(1)
+        for flusher in flushers:
+            flusher.step()
+    assert len(store.puts) < 60
+    store.script = []
+    for _ in range(70):
+        time.sleep(1)
+        for flusher in flushers:
+            flusher.step()
+    assert all(flusher.oldest_unstored_seconds() == 0 for flusher in flushers)
+
+
+def test_what_nobody_thought_of_is_told_and_tried_ever_more_slowly(
+    node: NodeSpool, flusher: Flusher, store: Any, time: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def broken(*_: object) -> bytes:
+        tries.append(time.now)
+        raise KeyError("a fault of ours")
+
+    node.append("events", b"one\n")
+    with monkeypatch.context() as patch:
+        patch.setattr("sidecar.flush.flusher.assemble", broken)
+        run(flusher, time, 3600)
+        assert len(tries) < 100
+        assert "KeyError" in flusher.last_error
+        assert not flusher.finish("sigterm", time.now + 3)
+    assert flusher.finish("sigterm", time.now + 100)
+    assert stored(store) == b"one\n"
+
+
+def test_a_spool_that_can_not_be_used_keeps_nobody_busy(
+    node: NodeSpool, flusher: Flusher, store: Any, time: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def unusable(*_: object) -> None:
+        tries.append(time.now)
+        raise SpoolUnusable("the disk is broken")
+
+    node.append("events", b"one\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(node, "reads", unusable)
+        run(flusher, time, 3600)
+        assert len(tries) < 100
+        assert flusher.last_error == "the disk is broken"
+    run(flusher, time, 70)
+    assert stored(store) == b"one\n"
 
 
 def test_losses_alone_are_told_too(node: NodeSpool, flusher: Flusher, store: Any, time: Any) -> None:
