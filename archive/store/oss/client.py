@@ -5,16 +5,18 @@ Importing the client costs 14 MiB and 0.2 s, so only the first request does.
 
 from __future__ import annotations
 
+import ipaddress
+import logging
 import threading
 from collections.abc import Mapping
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
 from archive.credentials import Credentials, CredentialSource
-from archive.errors import StoreError
 from archive.store.oss.address import Address
+from archive.store.oss.answers import NOTHING_THERE, Reply
 from archive.store.oss.clock import StoreClock
-from archive.store.oss.errors import RENEWABLE, Answer, Asked, refused, unanswered
+from archive.store.oss.errors import RENEWABLE, Answer, Asked, Trouble, refused, unanswered
 from archive.store.oss.sdk import (
     CaseInsensitiveDict,
     Client,
@@ -29,20 +31,12 @@ from archive.store.oss.sdk import (
     SigningContext,
 )
 from archive.store.oss.sdk import Credentials as ClientCredentials
-from archive.store.oss.transport import Transport, trouble
+from archive.store.oss.transport import LineFailed, NotOss, Transport
 
-_ID: Final = "x-oss-request-id"
-_NOTHING_THERE: Final = 416
+log = logging.getLogger(__name__)
+
 _UNREADABLE: Final = "BadErrorResponse"
 """The client's word for an answer without OSS's error in it, as one to HEAD."""
-
-
-class Reply(NamedTuple):
-    """A success, or 416: there is nothing in the range asked for. `headers` are found in any case."""
-
-    status: int
-    headers: Mapping[str, str]
-    data: bytes
 
 
 class Requests:
@@ -52,6 +46,10 @@ class Requests:
         self._address = address
         self._clock = clock
         self._identity = _Identity(credentials)
+        if not _is_private(address.endpoint):
+            log.warning(
+                "%s is no https: logs and security tokens cross the network unencrypted", address.endpoint
+            )
         self._client = Client(
             Config(
                 region=address.region,
@@ -88,11 +86,9 @@ class Requests:
             output = self._client.invoke_operation(request)
         except OperationError as error:
             failure = error.unwrap()
-            if isinstance(failure, ServiceError) and failure.status_code == _NOTHING_THERE:
-                return Reply(_NOTHING_THERE, failure.headers, b"")
+            if isinstance(failure, ServiceError) and failure.status_code == NOTHING_THERE:
+                return Reply(NOTHING_THERE, failure.headers, b"")
             self._raise(asked, failure)
-        if not _is_of_oss(output.headers):
-            raise refused(asked, _stranger(output.status_code, output.headers))
         self._clock.heard(output.headers.get("Date", ""))
         return Reply(output.status_code, output.headers, output.http_response.content)
 
@@ -102,15 +98,18 @@ class Requests:
             if answer.code in RENEWABLE:
                 self._identity.invalidate()
             raise refused(asked, answer) from None
-        if isinstance(error, CredentialsFetchError) and isinstance(error.kwargs["error"], StoreError):
+        if isinstance(error, CredentialsFetchError):
             raise error.kwargs["error"]
-        raise unanswered(asked, *trouble(error)) from error
+        if isinstance(error, NotOss):
+            answer = Answer(error.status, content_type=error.content_type, by_oss=False)
+            raise refused(asked, answer) from None
+        if isinstance(error, LineFailed):
+            raise unanswered(asked, error.trouble, error.detail) from error
+        why = f"the answer can't be read: {type(error).__name__}"
+        raise unanswered(asked, Trouble.DAMAGED, why) from error
 
     def _answer(self, error: ServiceError) -> Answer:
-        headers: Mapping[str, str] = error.headers
-        if not _is_of_oss(headers):
-            return _stranger(error.status_code, headers)
-        self._clock.heard(headers.get("Date", ""))
+        self._clock.heard(error.headers.get("Date", ""))
         fields: Mapping[str, str | None] = error.error_fileds
         told = error.code != _UNREADABLE
         return Answer(
@@ -153,12 +152,13 @@ class _Signer(SignerV4):  # type: ignore[misc]  # as above
         super().sign(signing_ctx)
 
 
-def _is_of_oss(headers: Mapping[str, str]) -> bool:
-    return _ID in headers and "html" not in headers.get("Content-Type", "")
-
-
-def _stranger(status: int, headers: Mapping[str, str]) -> Answer:
-    return Answer(status, content_type=headers.get("Content-Type", ""), by_oss=False)
+def _is_private(endpoint: str) -> bool:
+    """Whether nobody can listen: encrypted, or within this machine."""
+    parts = urlsplit(endpoint)
+    try:
+        return parts.scheme == "https" or ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False
 
 
 def _base(address: Address) -> str:

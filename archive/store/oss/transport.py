@@ -28,6 +28,7 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
+from archive.store.oss.answers import REQUEST_ID
 from archive.store.oss.errors import Trouble
 from archive.store.oss.sdk import HttpClient, HttpRequest, HttpResponse
 
@@ -106,23 +107,24 @@ class Transport(HttpClient):  # type: ignore[misc]  # as above
         self._pool.clear()
 
     def send(self, request: HttpRequest, **_: object) -> Answered:
-        """Raises what urllib3 does; `trouble` tells what that means."""
-        response = self._pool.urlopen(
-            request.method,
-            request.url,
-            body=self._paced(request.body) if request.body else None,
-            headers={**request.headers, "Content-Length": str(len(request.body))},
-            redirect=False,
-            retries=False,
-            preload_content=False,
-            decode_content=False,
-        )
+        """Raises LineFailed, NotOss."""
         try:
+            response = self._pool.urlopen(
+                request.method,
+                request.url,
+                body=self._paced(request.body) if request.body else None,
+                headers={**request.headers, "Content-Length": str(len(request.body))},
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
+            )
             content = self._read(response)
-        except BaseException:
-            response.close()
-            raise
-        response.release_conn()
+        except (HTTPError, OSError) as error:
+            raise LineFailed(*trouble(error)) from error
+        content_type = response.headers.get("Content-Type", "")
+        if REQUEST_ID not in response.headers or "html" in content_type:
+            raise NotOss(response.status, content_type)
         response.headers.setdefault("Date", formatdate(usegmt=True))  # the client can't read errors without
         return Answered(request, response, content)
 
@@ -136,10 +138,15 @@ class Transport(HttpClient):  # type: ignore[misc]  # as above
     def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
         began, had = self._clock(), 0
         pieces = []
-        while piece := response.read1(4 * BLOCK):
-            pieces.append(piece)
-            had += len(piece)
-            self._require_pace(began, had)
+        try:
+            while piece := response.read1(4 * BLOCK):
+                pieces.append(piece)
+                had += len(piece)
+                self._require_pace(began, had)
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _require_pace(self, began: float, done: int) -> None:
@@ -151,8 +158,26 @@ class TooSlow(HTTPError):
     """Bytes come or go, but hardly."""
 
 
+class LineFailed(Exception):
+    """No answer, or half of one. `detail`: a few words about it."""
+
+    def __init__(self, trouble: Trouble, detail: str) -> None:
+        super().__init__(detail)
+        self.trouble = trouble
+        self.detail = detail
+
+
+class NotOss(Exception):
+    """Somebody else answered: the client would take any answer for one of OSS, and choke on it."""
+
+    def __init__(self, status: int, content_type: str) -> None:
+        super().__init__(f"status {status}")
+        self.status = status
+        self.content_type = content_type
+
+
 def trouble(error: BaseException) -> tuple[Trouble, str]:
-    """What an exception of `send` means, and a few words about it."""
+    """What an exception of urllib3 or the system means, and a few words about it."""
     causes = list(_causes(error))
     detail = _words(causes)
     for cause in causes:
