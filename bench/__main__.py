@@ -10,7 +10,7 @@ from os import cpu_count
 
 from bench.figure import Figure
 
-MODULES = ("opening", "pages", "collector", "tailer")
+MODULES = ("opening", "pages", "collector", "outage", "tailer")
 LINE = "{:<64} {:>10} {:<4} {:>12}  {}"
 
 

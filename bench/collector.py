@@ -100,7 +100,10 @@ class Collector:
 @contextmanager
 def collector() -> Iterator[Collector]:
     """Starts one in a folder of its own, and ends it."""
-    with tempfile.TemporaryDirectory(prefix="bench-collector-") as name, oss() as store:
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-collector-") as name,
+        oss(folder=Path(name) / "store") as store,
+    ):
         folder = Path(name)
         ray = folder / "ray"
         logs = ray / SESSION / "logs"

@@ -14,11 +14,11 @@ TESTS = Path(__file__).parents[1] / "tests"
 
 
 @contextmanager
-def oss(latency: float = LATENCY) -> Iterator["FakeOss"]:
-    """It keeps its objects in its memory."""
+def oss(latency: float = LATENCY, folder: Path | None = None) -> Iterator["FakeOss"]:
+    """It keeps its objects in its memory, or in a folder."""
     if str(TESTS) not in sys.path:
         sys.path.append(str(TESTS))
     import fake_oss  # noqa: PLC0415 - found only now
 
-    with fake_oss.running(latency=latency) as running:
+    with fake_oss.running(latency=latency, folder=folder) as running:
         yield running
