@@ -52,14 +52,14 @@ class Issuer(Protocol):
 
 
 class Fetched:
-    """A CredentialSource. `clock`: monotonic seconds; `chance`: from 0 to 1; `at_hand`: to begin with."""
+    """A CredentialSource. `at_hand`: to begin with; `clock`: monotonic seconds; `chance`: from 0 to 1."""
 
     def __init__(
         self,
         issuer: Issuer,
+        at_hand: Credentials | None = None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
-        at_hand: Credentials | None = None,
     ) -> None:
         self._issuer = issuer
         self._clock = clock
@@ -77,7 +77,7 @@ class Fetched:
 
     def __reduce__(self) -> tuple[object, ...]:
         with self._lock:
-            return type(self), (self._issuer, self._clock, self._chance, self._held)
+            return type(self), (self._issuer, self._held)
 
     @property
     def description(self) -> str:

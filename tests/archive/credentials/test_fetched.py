@@ -13,7 +13,7 @@ from archive.errors import CredentialsRefused, TransientStoreError
 
 
 def source_of(issuer, clock) -> Fetched:
-    return Fetched(issuer, clock, chance=lambda: 1.0)
+    return Fetched(issuer, clock=clock, chance=lambda: 1.0)
 
 
 def test_fifty_threads_that_need_credentials_ask_once(issuer, clock) -> None:

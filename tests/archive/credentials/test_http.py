@@ -1,4 +1,4 @@
-"""Whom to believe: certificates."""
+"""Whom and what to believe: certificates, and answers that end where they should."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from archive.credentials.http import ask
-from archive.errors import StoreMisconfigured
+from archive.errors import StoreMisconfigured, TransientStoreError
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +65,9 @@ def test_an_authority_named_by_the_usual_variable_is_trusted(secure, certificate
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
     assert ask("GET", f"{secure}/", {}).body == b"ok"
+
+
+def test_half_an_answer_is_none(raw) -> None:
+    raw.pieces = lambda: iter((b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",))
+    with pytest.raises(TransientStoreError, match="broke off"):
+        ask("GET", f"{raw.url}/", {})

@@ -119,7 +119,8 @@ def test_an_endpoint_that_answers_a_web_page_is_told(oss, doctor, environment) -
 
 def test_an_endpoint_that_is_away_is_told(oss, doctor, environment) -> None:
     oss.down()
-    assert "can't be reached: Connection refused" in only_failure(doctor("collector", oss.url(), environment), "endpoint")
+    said = only_failure(doctor("collector", oss.url(), environment), "endpoint")
+    assert "can't be reached: Connection refused" in said
 
 
 def test_an_endpoint_whose_name_nobody_knows_is_told(oss, doctor, environment) -> None:

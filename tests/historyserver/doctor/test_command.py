@@ -47,6 +47,15 @@ def test_a_failure_is_1_with_the_remedy_below_and_without_secrets(oss, command) 
     assert "hush" not in done.stdout
 
 
+def test_a_password_in_the_store_s_url_is_never_printed(command) -> None:
+    for arguments in ((), ("--json",)):
+        done = command(
+            "--as", "operator", "--store", "oss://me:hush@history/r?region=cn-hangzhou", *arguments
+        )
+        assert done.returncode == 1
+        assert "hush" not in done.stdout + done.stderr
+
+
 def test_the_environment_s_settings_are_those_of_the_collector(oss, command, ray_dir) -> None:
     settings = {
         "HISTORYSERVER_STORE": oss.url(),
