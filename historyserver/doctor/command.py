@@ -8,10 +8,11 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Final
 
 from archive.settings import read, rows, usage
-from historyserver.doctor.finding import Check, Finding, Identity, Verdict, examine
+from historyserver.doctor.finding import Check, Finding, Identity, Verdict, examine, skip
 from historyserver.doctor.room import Choices, OperatorChoices, Room, ServerChoices
 from historyserver.doctor.table import CHECKS
 from sidecar.settings import CollectorSettings
@@ -88,14 +89,29 @@ def _told(room: Room, examined: Iterable[tuple[Check, Finding]]) -> int:
     width = max(len(check.name) for check in CHECKS)
     counts: Counter[Verdict] = Counter()
     sys.stdout.write(f"The archive {room.shown_store}, as its {room.identity}:\n")
-    for check, finding in examined:
+    for _, group in groupby(examined, _together):
+        name, finding = _as_one(list(group))
         counts[finding.verdict] += 1
-        sys.stdout.write(f"{finding.verdict:4}  {check.name:{width}}  {_on_one_line(finding.what)}\n")
+        sys.stdout.write(f"{finding.verdict:4}  {name:{width}}  {_on_one_line(finding.what)}\n")
         if finding.remedy:
             sys.stdout.write(f"{'':{width + 8}}-> {_on_one_line(finding.remedy)}\n")
         sys.stdout.flush()
     sys.stdout.write(_summary(counts))
     return 1 if counts[Verdict.FAIL] else 0
+
+
+def _together(one: tuple[Check, Finding]) -> str:
+    """The same for checks that share a line: those skipped in a row for one reason."""
+    check, finding = one
+    return finding.what.partition(":")[0] if finding.verdict is Verdict.SKIP else check.name
+
+
+def _as_one(group: list[tuple[Check, Finding]]) -> tuple[str, Finding]:
+    check, finding = group[0]
+    if len(group) == 1:
+        return check.name, finding
+    names = ", ".join(each.name for each, _ in group)
+    return f"{len(group)} checks", skip(f"{finding.what.partition(':')[0]}: {names}")
 
 
 def _summary(counts: Counter[Verdict]) -> str:

@@ -17,7 +17,7 @@ _OSS: Final = frozenset({Kind.OSS})
 _FILE: Final = frozenset({Kind.FILE})
 _HTTP: Final = frozenset({Kind.HTTP})
 _READABLE: Final = _OSS | _FILE
-_REACHED: Final = ("bucket", "folder", "history server", "credentials")
+_READY: Final = ("bucket", "folder", "history server", "retention", "object retention", "overwriting")
 
 CHECKS: Final = (
     Check("settings", "the settings can be used, and the store's URL is one", identity.settings),
@@ -65,26 +65,30 @@ CHECKS: Final = (
         kinds=_OSS,
     ),
     Check("folder", "it is there, and this user may use it", place.folder, ("settings",), kinds=_FILE),
+    # What of the bucket would break rewriting.
+    Check("retention", "no retention policy (WORM) of the bucket", rules.retention, ("bucket",), kinds=_OSS),
+    Check("object retention", "none by default for objects", rules.object_retention, ("bucket",), kinds=_OSS),
+    Check("overwriting", "no rule forbids it", rules.overwriting, ("bucket",), kinds=_OSS),
     # What each identity needs.
     Check(
         "put segments",
         f"may put under `{SEGMENTS}`, and replace what it put",
         rights.puts(SEGMENTS),
-        _REACHED,
+        _READY,
         _COLLECTOR,
     ),
     Check(
         "put catalog",
         f"may put under `{CATALOG}`, and replace what it put",
         rights.puts(CATALOG),
-        _REACHED,
+        _READY,
         _COLLECTOR,
     ),
     Check(
         "keep segments",
         f"may put, replace, read and delete under `{SEGMENTS}`",
         rights.keeps(SEGMENTS),
-        _REACHED,
+        _READY,
         _OPERATOR,
         _READABLE,
     ),
@@ -92,16 +96,16 @@ CHECKS: Final = (
         "keep catalog",
         f"may put, replace, read and delete under `{CATALOG}`",
         rights.keeps(CATALOG),
-        _REACHED,
+        _READY,
         _OPERATOR,
         _READABLE,
     ),
-    Check("list", "may list", rights.lists, _REACHED, _READERS, _READABLE),
+    Check("list", "may list", rights.lists, _READY, _READERS, _READABLE),
     Check(
         "get",
         "may read segments, in part and by version",
         rights.reads,
-        ("list", *_REACHED),
+        ("list", *_READY),
         _READERS,
         _READABLE,
     ),
@@ -109,7 +113,7 @@ CHECKS: Final = (
         "keep views",
         f"may put, replace, read and delete under `{VIEWS}`",
         rights.keeps(VIEWS),
-        _REACHED,
+        _READY,
         _READERS,
         _READABLE,
     ),
@@ -117,7 +121,7 @@ CHECKS: Final = (
         "keep its own",
         f"may put, replace, read and delete under `{SERVER}`",
         rights.keeps(SERVER),
-        _REACHED,
+        _READY,
         _READERS,
         _READABLE,
     ),
@@ -160,14 +164,11 @@ CHECKS: Final = (
         "no delete",
         f"can't delete under `{SEGMENTS}`",
         rights.does_not_delete(SEGMENTS),
-        ("bucket", "credentials"),
+        _READY,
         _COLLECTOR | _SERVER,
         _OSS,
     ),
-    # The bucket's own settings.
-    Check("retention", "no retention policy (WORM) of the bucket", rules.retention, ("bucket",), kinds=_OSS),
-    Check("object retention", "none by default for objects", rules.object_retention, ("bucket",), kinds=_OSS),
-    Check("overwriting", "no rule forbids it", rules.overwriting, ("bucket",), kinds=_OSS),
+    # The bucket's other settings.
     Check("versioning", "off, or old versions go within 7 days", rules.versioning, ("bucket",), kinds=_OSS),
     Check("storage class", "Standard", rules.storage_class, ("bucket",), kinds=_OSS),
     Check(
