@@ -53,8 +53,10 @@ class Trouble(Enum):
     """Nothing was sent: refused, no such host, no connection in time."""
     UNTRUSTED = auto()
     NO_TLS = auto()
+    CUT = auto()
+    """Sent, but not to the end."""
     LOST = auto()
-    """Sent, perhaps; no answer in time, or half of one."""
+    """Sent, as far as anybody knows; no answer in time, or half of one."""
     DAMAGED = auto()
     """Answered, but a checksum says that the bytes are others."""
 
@@ -235,6 +237,9 @@ def unanswered(asked: Asked, trouble: Trouble, detail: str) -> StoreError:
         case Trouble.NO_TLS:
             why = f"what answers at {asked.place} does not speak TLS ({detail}): correct the endpoint"
             return StoreMisconfigured(_sentence(asked, why))
+        case Trouble.CUT:
+            why = f"the connection to {asked.place} failed before all was sent ({detail})"
+            return TransientStoreError(_sentence(asked, why))
         case Trouble.LOST:
             why = f"the connection to {asked.place} failed under way ({detail})"
         case Trouble.DAMAGED:

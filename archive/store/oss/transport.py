@@ -108,11 +108,12 @@ class Transport(HttpClient):  # type: ignore[misc]  # as above
 
     def send(self, request: HttpRequest, **_: object) -> Answered:
         """Raises LineFailed, NotOss."""
+        body = _Paced(request.body, self._clock)
         try:
             response = self._pool.urlopen(
                 request.method,
                 request.url,
-                body=self._paced(request.body) if request.body else None,
+                body=body if request.body else None,
                 headers={**request.headers, "Content-Length": str(len(request.body))},
                 redirect=False,
                 retries=False,
@@ -121,19 +122,15 @@ class Transport(HttpClient):  # type: ignore[misc]  # as above
             )
             content = self._read(response)
         except (HTTPError, OSError) as error:
-            raise LineFailed(*trouble(error)) from error
+            found, detail = trouble(error)
+            if found is Trouble.LOST and not body.gone:
+                found = Trouble.CUT
+            raise LineFailed(found, detail) from error
         content_type = response.headers.get("Content-Type", "")
         if REQUEST_ID not in response.headers or "html" in content_type:
             raise NotOss(response.status, content_type)
         response.headers.setdefault("Date", formatdate(usegmt=True))  # the client can't read errors without
         return Answered(request, response, content)
-
-    def _paced(self, body: bytes) -> Iterator[memoryview]:
-        """The body in blocks: a limit on the socket is one for each of them."""
-        view, began = memoryview(body), self._clock()
-        for at in range(0, len(body), BLOCK):
-            self._require_pace(began, at)
-            yield view[at : at + BLOCK]
 
     def _read(self, response: urllib3.BaseHTTPResponse) -> bytes:
         began, had = self._clock(), 0
@@ -142,16 +139,33 @@ class Transport(HttpClient):  # type: ignore[misc]  # as above
             while piece := response.read1(4 * BLOCK):
                 pieces.append(piece)
                 had += len(piece)
-                self._require_pace(began, had)
+                _require_pace(self._clock() - began, had)
         except BaseException:
             response.close()
             raise
         response.release_conn()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _require_pace(self, began: float, done: int) -> None:
-        if self._clock() - began > SILENT_SECONDS + done / SLOWEST:
-            raise TooSlow(f"slower than {SLOWEST >> 10} KiB a second")
+
+class _Paced:
+    """A body in blocks, since a limit on the socket is one for each of them. `gone`: the last was taken."""
+
+    def __init__(self, body: bytes, clock: Callable[[], float]) -> None:
+        self._body = body
+        self._clock = clock
+        self.gone = not body
+
+    def __iter__(self) -> Iterator[memoryview]:
+        view, began = memoryview(self._body), self._clock()
+        for at in range(0, len(view), BLOCK):
+            _require_pace(self._clock() - began, at)
+            self.gone = at + BLOCK >= len(view)
+            yield view[at : at + BLOCK]
+
+
+def _require_pace(seconds: float, done: int) -> None:
+    if seconds > SILENT_SECONDS + done / SLOWEST:
+        raise TooSlow(f"slower than {SLOWEST >> 10} KiB a second")
 
 
 class TooSlow(HTTPError):
@@ -208,7 +222,7 @@ def _words(causes: Sequence[BaseException]) -> str:
         if isinstance(cause, ConnectTimeoutError) and not isinstance(cause, NewConnectionError):
             return f"no connection in {CONNECT_SECONDS:g} s"
         if isinstance(cause, ReadTimeoutError | TimeoutError):
-            return f"nothing came or went for {SILENT_SECONDS:g} s"
+            return "nothing came or went in time"
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
     return " ".join(str(causes[-1]).split())[:200] or type(causes[-1]).__name__
@@ -228,7 +242,6 @@ def _pool(url: str) -> urllib3.PoolManager:
 
 
 def _trusted() -> ssl.SSLContext:
-    """The authorities that the usual variables name, else those that come with the client."""
-    given = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    """The authorities that OpenSSL's variables name, else those that come with the client."""
     named = "SSL_CERT_FILE" in os.environ or "SSL_CERT_DIR" in os.environ
-    return ssl.create_default_context(cafile=given or (None if named else certifi.where()))
+    return ssl.create_default_context(cafile=None if named else certifi.where())

@@ -215,6 +215,7 @@ def test_what_oss_says_is_kept_on_one_line_and_short() -> None:
     ("what", "kind", "unknown"),
     [
         (Trouble.UNREACHABLE, TransientStoreError, False),
+        (Trouble.CUT, TransientStoreError, False),
         (Trouble.LOST, TransientStoreError, True),
         (Trouble.DAMAGED, TransientStoreError, True),
         (Trouble.UNTRUSTED, StoreMisconfigured, False),
@@ -274,13 +275,13 @@ NO_NAME = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         ),
         (untrusted(), Trouble.UNTRUSTED, "self-signed certificate"),
         (no_tls(), Trouble.NO_TLS, "wrong version number"),
-        (ReadTimeoutError(POOL, "/", "timed out"), Trouble.LOST, "nothing came or went for 15 s"),
+        (ReadTimeoutError(POOL, "/", "timed out"), Trouble.LOST, "nothing came or went in time"),
         (
             ProtocolError("aborted", ConnectionResetError(104, "Connection reset by peer")),
             Trouble.LOST,
             "Connection reset by peer",
         ),
-        (ProtocolError("aborted", TimeoutError("timed out")), Trouble.LOST, "nothing came or went for 15 s"),
+        (ProtocolError("aborted", TimeoutError("timed out")), Trouble.LOST, "nothing came or went in time"),
         (IncompleteRead(10, 90), Trouble.LOST, "IncompleteRead(10 bytes read, 90 more expected)"),
         (TooSlow("slower than 32 KiB a second"), Trouble.LOST, "slower than 32 KiB a second"),
     ],
