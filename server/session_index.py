@@ -60,7 +60,8 @@ class SessionIndex:
         self._round_began_ms = 0
         self._complete = self._whole = False
         self._unsaved = 0
-        self._saved_at = time.monotonic() - SAVE_SECONDS
+        self._saved_at = time.monotonic()
+        self._whole_before = False  # whether all was read already
         self._gone: list[SessionKey] = []
         self._regrouped = False  # whether sessions came, went or were read since the last snapshot
 
@@ -259,10 +260,12 @@ class SessionIndex:
         )
 
     def _save(self) -> None:
-        """Put the shared index when enough has changed; never before all has been read."""
+        """Put the shared index when enough has changed: at once when all is read first, else now and then."""
         waited = time.monotonic() - self._saved_at
-        due = waited > SAVE_SECONDS if self._unsaved >= WORTH_AN_INDEX else waited > STALE_SECONDS
-        if self._unsaved and due and (self._complete or len(self._sessions) > WORTH_AN_INDEX):
+        whole = not self.behind and not self._whole_before
+        self._whole_before = self._whole_before or whole
+        worth = self._unsaved >= WORTH_AN_INDEX and (whole or waited > SAVE_SECONDS)
+        if worth or (self._unsaved and waited > STALE_SECONDS):
             catalog_index.save(self._store, (self._sessions[order] for order in self._sorted()))
             self._unsaved, self._saved_at = 0, time.monotonic()
 

@@ -6,6 +6,7 @@ anything that a job should carry. Ray is imported here and only when it is asked
 """
 
 import logging
+import socket
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from itertools import islice
@@ -23,6 +24,7 @@ from historyserver.fold.one import Folding, Outcome, Result
 RETRIES: Final = 5
 """How often a session is begun again when its worker died."""
 WAIT_SECONDS: Final = 1.0
+CONNECT_SECONDS: Final = 10.0
 PACKAGES: Final = (archive, server, historyserver)
 
 
@@ -45,6 +47,7 @@ def spread(store_url: str, keys: Sequence[SessionKey], address: str, parallel: i
         import ray  # noqa: PLC0415 - only who spreads needs it
     except ImportError as error:
         raise ClusterUnusable(f"Ray is not installed here ({error}): pip install ray") from error
+    _require_listening(address)
     try:
         ray.init(
             address=address,
@@ -76,6 +79,17 @@ def _results(ray: Any, store_url: str, keys: Sequence[SessionKey], parallel: int
                 yield Result(key, Outcome.FAILED, f"its task failed: {_last_line(error)}")
             for following in islice(rest, 1):
                 under_way[task.remote(store_url, following)] = following
+
+
+def _require_listening(address: str) -> None:
+    """Ray itself tries for minutes, and ends the process in its own way. Raises ClusterUnusable."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return  # as "auto"
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise ClusterUnusable(f"the Ray cluster at {address} can't be reached: {error}") from error
 
 
 def _try_out(ray: Any, task: Any, store_url: str) -> None:

@@ -39,6 +39,8 @@ class NodeFooters:
         self._readers = readers
         self._lock = threading.Lock()
         self._known: Mapping[SegmentName, Indexed] = {}
+        self.frames = 0
+        """How many frames the footers name: what they take of the memory."""
 
     def refresh(self) -> Mapping[SegmentName, Indexed]:
         """All segments; the same object until something changes. Raises: StoreError."""
@@ -50,6 +52,9 @@ class NodeFooters:
             if found or len(listed) != len(self._known):
                 kept = {name: indexed for name, indexed in self._known.items() if name in listed}
                 self._known = kept | found
+                self.frames = sum(
+                    len(one.segment.footer.frames) for one in self._known.values() if one.segment is not None
+                )
             return self._known
 
     def _is_new(self, name: SegmentName, info: ObjectInfo) -> bool:

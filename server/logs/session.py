@@ -16,6 +16,8 @@ from server.logs.node import NodeLogs
 from server.logs.reading import LogReader
 
 _KEPT_SESSIONS: Final = 32
+_KEPT_FRAMES: Final = 500_000
+"""How many frames the footers of all kept sessions name: about 128 MiB. The session asked for last stays."""
 _READERS: Final = 16
 _FRESH_SECONDS: Final = 1.0
 _TRIES: Final = 4
@@ -93,6 +95,12 @@ class SessionLogs:
             else:
                 return
 
+    @property
+    def frames(self) -> int:
+        """How many frames the footers that are known name."""
+        with self._lock:
+            return sum(footers.frames for footers in self._footers.values())
+
     def _forget(self, node_id: str) -> None:
         with self._lock:
             self._nodes.pop(node_id, None)
@@ -137,8 +145,10 @@ class LogShelf:
         with self._lock:
             logs = self._kept.pop(key, None) or SessionLogs(self._store, key, self._readers)
             self._kept[key] = logs
-            while len(self._kept) > _KEPT_SESSIONS:
-                self._kept.popitem(last=False)
+            frames = sum(one.frames for one in self._kept.values())
+            while len(self._kept) > 1 and (len(self._kept) > _KEPT_SESSIONS or frames > _KEPT_FRAMES):
+                _, oldest = self._kept.popitem(last=False)
+                frames -= oldest.frames
             return logs
 
     def forget(self, key: SessionKey) -> None:
