@@ -42,7 +42,10 @@ def test_a_failure_is_1_with_the_remedy_below_and_without_secrets(oss, command) 
     done = command("--as=server", f"--store={oss.url()}", "--listen", "127.0.0.1:0", **keys)
     assert (done.returncode, done.stderr) == (1, "")
     assert "FAIL  bucket" in done.stdout
-    assert "because 'bucket' failed: retention, object retention, overwriting, list, get, keep views" in done.stdout
+    assert (
+        "because 'bucket' failed: retention, object retention, overwriting, list, get, keep views"
+        in done.stdout
+    )
     assert done.stdout.endswith("1 failed: begin with the first FAIL.\n")
     assert "hush" not in done.stdout
 
