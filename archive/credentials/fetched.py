@@ -72,8 +72,9 @@ class Fetched:
         self._begun = self._not_before = float("-inf")
         self._failures = 0
         self._failure: StoreError = TransientStoreError("no credentials were asked for yet")
-        if at_hand is not None and at_hand.expires is not None:
-            self._keep(Issued(at_hand, at_hand.expires - time.time()))
+        left = 0.0 if at_hand is None or at_hand.expires is None else at_hand.expires - time.time()
+        if at_hand is not None and left > _MARGIN:
+            self._keep(Issued(at_hand, left))
 
     def __reduce__(self) -> tuple[object, ...]:
         with self._lock:
@@ -95,7 +96,7 @@ class Fetched:
         with self._lock:
             if self._held is not None and self._usable():
                 return self._held
-            raise type(self._failure)(str(self._failure))
+            raise _again(self._failure)
 
     def invalidate(self, credentials: Credentials) -> None:
         with self._lock:
@@ -157,7 +158,7 @@ class Fetched:
 
     def _fail(self, failure: StoreError) -> None:
         now = self._clock()
-        if not self._failures or str(failure) != str(self._failure):
+        if not self._failures or not _alike(failure, self._failure):
             left = (self._good_until - now) / 60
             told = (
                 f"renewed (those at hand are good for {left:.0f} min)" if self._held and left > 0 else "got"
@@ -166,3 +167,17 @@ class Fetched:
         self._not_before = now + _BACKOFF.delay(self._failures, self._chance())
         self._failures += 1
         self._failure = failure
+
+
+def _again(failure: StoreError) -> StoreError:
+    """A copy for each thread that is told: raising one adds to its traceback."""
+    copy = type(failure)(str(failure))
+    copy.code = failure.code
+    return copy
+
+
+def _alike(one: StoreError, other: StoreError) -> bool:
+    """Whether both say the same, whatever the ids of their requests."""
+    if one.code or other.code:
+        return (type(one), one.code) == (type(other), other.code)
+    return str(one) == str(other)

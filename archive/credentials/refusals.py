@@ -153,7 +153,13 @@ _RULES: Final = (
 
 
 def error_of(refusal: Refusal, asked: Asked, host: str) -> StoreError:
-    """The refusal as an error, with STS's own words behind the sentence."""
+    """The refusal as an error, with STS's own words behind the sentence and its code as the error's."""
+    error = _error_of(refusal, asked, host)
+    error.code = refusal.code
+    return error
+
+
+def _error_of(refusal: Refusal, asked: Asked, host: str) -> StoreError:
     told = f"STS at {host} said {refusal.status} {refusal.code or 'without a code'}: {refusal.message[:300]}"
     if refusal.request_id:
         told += f" (request {refusal.request_id})"

@@ -1,8 +1,10 @@
 """Keeping credentials fresh: by a clock of the test's own, with an issuer that does as it is told."""
 
+import dataclasses
 import logging
 import pickle
 import threading
+import time
 
 import pytest
 
@@ -158,6 +160,32 @@ def test_a_pickled_source_takes_its_credentials_along(services, tmp_path) -> Non
     child = pickle.loads(pickle.dumps(source))  # noqa: S301 - our own bytes
     assert child.current() == found
     assert len(services.requests(service="sts")) == 1
+
+
+def test_a_pickled_source_whose_credentials_have_ended_asks_for_others(services, tmp_path) -> None:
+    from archive.credentials import source_from
+
+    source = source_from(services.rrsa_environment(tmp_path / "token"))
+    ended = source.current()
+    later = dataclasses.replace(ended, expires=time.time() - 1)
+    assert Fetched(source._issuer, later).current() != ended
+
+
+def test_the_same_refusal_is_logged_once_whatever_its_request_s_id(services, tmp_path, caplog, clock) -> None:
+    from archive.credentials import source_from
+
+    services.remove_identity("collector")
+    issuer = source_from(services.rrsa_environment(tmp_path / "token"))._issuer
+    source = Fetched(issuer, clock=clock)
+    told = set()
+    for _ in range(3):
+        with pytest.raises(CredentialsRefused) as error:
+            source.current()
+        assert error.value.code == "EntityNotExist.Role"
+        told.add(str(error.value))
+        clock.now += 61
+    assert len(told) == 3
+    assert caplog.text.count("there is no role") == 1
 
 
 def test_neither_text_nor_log_shows_a_secret(services, tmp_path, caplog) -> None:
