@@ -290,6 +290,22 @@ def test_chance_comes_from_the_seed() -> None:
     assert 30 < sum(struck(1)) < 90
 
 
+def test_requests_are_counted_and_found_again(oss: FakeOss, client: official.Client) -> None:
+    put(client)
+    put(client, "root/v2/b", b"12")
+    get(client)
+    asked = oss.requests(key="root/v1/*")
+    assert [(one.operation, one.bytes_in, one.bytes_out) for one in asked] == [
+        ("PutObject", len(DATA), 0),
+        ("GetObject", 0, len(DATA)),
+    ]
+    assert len(oss.requests(identity="operator")) == 3
+    assert oss.requests(identity="collector") == oss.requests(status=404) == oss.requests(method="POST") == []
+    assert oss.counts() == {"PutObject": 2, "GetObject": 1, "bytes_in": len(DATA) + 2, "bytes_out": len(DATA)}
+    oss.forget_requests()
+    assert oss.requests() == []
+
+
 def test_a_fault_has_its_time() -> None:
     script = Script()
     script.add(Fault(SERVER_BUSY, start=3600))

@@ -184,6 +184,18 @@ def test_more_than_a_page_is_listed_and_deleted_whole(any_store: Store) -> None:
     assert list(any_store.list("")) == []
 
 
+@pytest.mark.parametrize(
+    "after", ["v1", "v1/a", "v1/a/", "v1/a/1", "v1/a/2", "v1/a/3/x", "v1/a0", "v1/b", "v2"]
+)
+def test_a_listing_goes_on_behind_any_place(any_store: Store, after: str) -> None:
+    keys = ["v1/a/1", "v1/a/3", "v1/a/4/1", "v1/a-/1", "v1/b/1"]
+    for key in keys:
+        any_store.put(key, b"")
+    for prefix in ("", "v1/", "v1/a", "v1/a/"):
+        later = sorted(key for key in keys if key.startswith(prefix) and key > after)
+        assert [info.key for info in any_store.list(prefix, after=after)] == later
+
+
 def test_nothing_and_the_same_twice_can_be_deleted(any_store: Store) -> None:
     any_store.put("a", b"")
     any_store.put("b", b"")

