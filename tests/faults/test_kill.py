@@ -18,7 +18,7 @@ LONG = [pytest.param(number, marks=pytest.mark.soak) for number in range(1, 8)]
 def test_nothing_is_lost_and_nothing_wrong_however_often_it_is_killed(
     story: int, rig: Rig, chance: random.Random, rounds: Callable[[int, int], int]
 ) -> None:
-    rig.begin(flush_seconds=chance.choice((0.05, 0.3, 1.0)))
+    rig.begin(flush_seconds=chance.choice((0.1, 0.3, 1.0)))
     rig.keep_busy()
     alone = 0
     for _ in range(rounds(8, 25)):

@@ -10,13 +10,16 @@ from hashlib import sha224
 
 from .ray_node import NODE, SESSION
 
+NODE_ID = base64.b64encode(bytes.fromhex(NODE)).decode()
+LARGE = 6000
+"""Events of a body that is kept in pieces while it comes."""
+
 
 class Aggregator:
     """Of one node. `post` sends the next body, and the same one again if it was not answered."""
 
-    def __init__(
-        self, port: int, chance: random.Random, *, session: str = SESSION, node_id: str = NODE
-    ) -> None:
+    def __init__(self, port: int, chance: random.Random, *, large: float = 0.003) -> None:
+        """`large`: how probable a body is that a collector keeps in pieces while it comes."""
         self.posted: dict[str, bytes] = {}
         """Every event ever sent, by event id."""
         self.acknowledged: dict[str, float] = {}
@@ -25,21 +28,22 @@ class Aggregator:
         """Events sent without an answer, each time: what was kept of them is sent and kept again."""
         self._port = port
         self._chance = chance
-        self._session = session
-        self._node_id = base64.b64encode(bytes.fromhex(node_id)).decode()
+        self._large = large
         self._connection: http.client.HTTPConnection | None = None
         self._waiting: dict[str, float] = {}
         self._body = b""
         self._giving_up = threading.Event()
 
-    def post(self) -> None:
-        """One try with the next body, or with the one that got no answer."""
+    def post(self) -> bool:
+        """One try with the next body, or with the one that got no answer; whether it got one now."""
         if not self._waiting:
-            large = self._chance.random() < 0.003  # so large that it is kept in pieces while it comes
-            self._make(6000 if large else self._chance.choice((1, 5, 20, 20, 20, 200)))
-        if self._answered():
-            self.acknowledged.update(self._waiting)
-            self._waiting.clear()
+            large = self._chance.random() < self._large
+            self.make(LARGE if large else self._chance.choice((1, 5, 20, 20, 20, 200)))
+        if not self._answered():
+            return False
+        self.acknowledged.update(self._waiting)
+        self._waiting.clear()
+        return True
 
     def settle(self, tries: int = 2000) -> None:
         """Posts what got no answer yet, until it gets one."""
@@ -56,7 +60,8 @@ class Aggregator:
             self._connection.close()
             self._connection = None
 
-    def _make(self, count: int) -> None:
+    def make(self, count: int) -> None:
+        """The next body: so many events."""
         now = datetime.now(UTC)
         lines = []
         for _ in range(count):
@@ -69,7 +74,7 @@ class Aggregator:
     def _event(self, now: datetime) -> tuple[str, bytes]:
         number = len(self.posted)
         kind = "TASK_PROFILE_EVENT" if number % 3 == 0 else "TASK_LIFECYCLE_EVENT"
-        event_id = base64.b64encode(sha224(f"{self._session} {number}".encode()).digest()).decode()
+        event_id = base64.b64encode(sha224(f"{SESSION} {number}".encode()).digest()).decode()
         event = {
             "eventId": event_id,
             "sourceType": "CORE_WORKER",
@@ -77,8 +82,8 @@ class Aggregator:
             "timestamp": now.isoformat().replace("+00:00", "Z"),
             "severity": "INFO",
             "message": "",
-            "sessionName": self._session,
-            "nodeId": self._node_id,
+            "sessionName": SESSION,
+            "nodeId": NODE_ID,
             "text": self._chance.randbytes(60).hex(),
         }
         return event_id, json.dumps(event).encode()

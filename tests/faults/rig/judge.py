@@ -1,7 +1,7 @@
 """Compares what the archive holds with what was posted and written, reading as the server does."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -68,10 +68,11 @@ class Archive:
         """What readers are told of bytes that are missing."""
         return [mark for mark in self.extent(node_id, stream).marks if mark.kind not in HARMLESS]
 
-    def events(self, node_id: str) -> Events:
+    def events(self, nodes: Sequence[str]) -> Events:
         """Once each by event id, as readers count them."""
         lines = [
             line
+            for node_id in nodes
             for stream in ("events", "events.profile")
             for line in self.read(node_id, stream).splitlines(keepends=True)
         ]
@@ -97,40 +98,52 @@ class Archive:
         return [one.footer.facts.final for one in self.segments(node_id) if one.footer.facts.final]
 
 
-def nothing_is_missing(archive: Archive, node: RayNode, aggregator: Aggregator) -> None:
-    """Fails unless every acknowledged event and every byte of every log is there, and nothing is wrong."""
-    _events(archive, node.node_id, aggregator)
-    logs_are_whole(archive, node.node_id, node.written)
+def nothing_is_missing(archive: Archive, node: RayNode, aggregator: Aggregator, *, again: int = 0) -> None:
+    """Fails unless every acknowledged event and every byte of every log is there, and nothing is wrong.
+
+    `again`: how many events may be stored twice although they were posted once.
+    """
+    for stream in ("events", "events.profile"):
+        assert [mark for node_id in node.nodes for mark in archive.marks(node_id, stream)] == []
+    _events(archive.events(node.nodes), aggregator, again)
+    for stream, data in node.written.items():
+        logs_are_whole(archive, node.nodes, stream, bytes(data))
     for stream, contents in node.rewritten.items():
-        _contents(archive, node.node_id, stream, contents)
+        _contents(archive, node.nodes, stream, contents)
     assert archive.losses() == {}
     known = node.written.keys() | node.rewritten.keys() | {"events", "events.profile", "polls", "stats"}
-    assert archive.streams(node.node_id) <= known
+    assert {stream for node_id in node.nodes for stream in archive.streams(node_id)} <= known
+    assert set(archive.nodes) <= set(node.nodes)
 
 
-def logs_are_whole(archive: Archive, node_id: str, written: Mapping[str, bytes | bytearray]) -> None:
-    """Fails unless each log is there byte for byte, without a mark that something is missing."""
-    for stream, data in written.items():
-        kept = archive.read(node_id, stream)
-        assert archive.marks(node_id, stream) == [], stream
-        assert kept == data, f"{stream}: {_difference(kept, bytes(data))}"
-
-
-def _events(archive: Archive, node_id: str, aggregator: Aggregator) -> None:
-    kept = archive.events(node_id)
-    for stream in ("events", "events.profile"):
-        assert archive.marks(node_id, stream) == []
+def _events(kept: Events, aggregator: Aggregator, again: int) -> None:
     missing = aggregator.acknowledged.keys() - kept.lines.keys()
     assert not missing, f"{len(missing)} of {len(aggregator.acknowledged)} acknowledged events are not stored"
     wrong = [event_id for event_id, line in kept.lines.items() if aggregator.posted.get(event_id) != line]
     assert not wrong, f"{len(wrong)} stored events were never posted like that"
-    assert kept.repeated <= aggregator.unanswered
+    assert kept.repeated <= aggregator.unanswered + again
 
 
-def _contents(archive: Archive, node_id: str, stream: str, contents: list[bytes]) -> None:
+def logs_are_whole(archive: Archive, nodes: Sequence[str], stream: str, written: bytes) -> None:
+    """Fails unless a log is there byte for byte, without a mark that something is missing.
+
+    A node that follows another goes on where that one stopped, or begins anew with what is there of the log.
+    """
+    end = 0
+    for node_id in nodes:
+        kept = archive.read(node_id, stream)
+        assert archive.marks(node_id, stream) == [], stream
+        start = end if written.startswith(kept, end) else written.find(kept)
+        assert 0 <= start <= end, f"{stream}: {_difference(kept, written)}"
+        end = max(end, start + len(kept))
+    assert end == len(written), (
+        f"{stream}: {len(written) - end} of {len(written)} bytes are missing at the end"
+    )
+
+
+def _contents(archive: Archive, nodes: Sequence[str], stream: str, contents: list[bytes]) -> None:
     """Of a file written anew in place: nothing but what it held once, and at last what it held last."""
-    kept = list(_rewritten(archive, node_id, stream))
-    assert archive.marks(node_id, stream) == []
+    kept = [content for node_id in nodes for content in _rewritten(archive, node_id, stream)]
     assert kept[-1] == contents[-1]
     assert set(kept) <= set(contents)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 SESSION = "session_2026-11-23_02-43-27_490622_12278"
 NODE = "593fd952d75624efbbf93821c408b4a5b6ed6b4e138c1229c87eca3b"
+CPP = {"raylet.out", "gcs_server.out"}
+"""Logs whose backups are named as Ray's C++ logger does."""
 
 
 class RayNode:
@@ -23,34 +25,30 @@ class RayNode:
         ray_dir: Path,
         chance: random.Random,
         *,
-        session: str = SESSION,
-        node_id: str = NODE,
-        head: bool = True,
         ring_size: int = 200_000,
         backups: int = 20,
     ) -> None:
-        self.session = session
-        self.node_id = node_id
-        self.folder = ray_dir / session
+        self.nodes: list[str] = []
+        """Their ids: one follows the other in the same folder."""
+        self.folder = ray_dir / SESSION
         self.logs = self.folder / "logs"
         self.written: dict[str, bytearray] = {}
         """All bytes ever written, by stream."""
         self.rewritten: dict[str, list[bytes]] = {}
         """All contents of files that are written anew in place, by stream."""
         self._ray_dir = ray_dir
-        self._head = head
         self._chance = chance
         self._ring_size = ring_size
         self._backups = backups
         self._lines = 0
         self._born = 3
 
-    def begin(self) -> None:
-        """What `ray start` leaves in the folder."""
+    def begin(self, node_id: str = NODE) -> None:
+        """What `ray start --head` leaves in the folder."""
+        self.nodes.append(node_id)
         self.logs.mkdir(parents=True, exist_ok=True)
-        (self.folder / f"metrics_agent_port_{self.node_id}").write_text("1")
-        if self._head:
-            (self.folder / f"gcs_server_port_{self.node_id}").write_text("1")
+        (self.folder / f"metrics_agent_port_{node_id}").write_text("1")
+        (self.folder / f"gcs_server_port_{node_id}").write_text("1")
         latest = self._ray_dir / "session_latest.new"
         latest.symlink_to(self.folder)
         latest.rename(self._ray_dir / "session_latest")
@@ -78,16 +76,16 @@ class RayNode:
         elif deed < 0.22:
             self.append("worker-2.out", self._text(400))  # a burst
         elif deed < 0.60:
-            self.append("raylet.out", self._text(10), cpp=True)
+            self.append("raylet.out", self._text(10))
         else:
             self.append(f"worker-{self._chance.randrange(self._born)}.out", self._text(10))
 
-    def append(self, name: str, data: bytes, *, cpp: bool = False) -> None:
-        """Writes to a log, turning its ring first if it is long. `cpp`: named as Ray's C++ logger does."""
+    def append(self, name: str, data: bytes) -> None:
+        """Writes to a log, turning its ring first if it is long."""
         path = self.logs / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.stat().st_size > self._ring_size:
-            self._turn(path, cpp=cpp)
+            self._turn(path)
         with path.open("ab", buffering=0) as file:
             file.write(data)
         kind = "exports" if name.startswith("export_events/") else "logs"
@@ -99,10 +97,10 @@ class RayNode:
         with (self.logs / name).open("wb", buffering=0) as file:
             file.write(content)
 
-    def _turn(self, path: Path, *, cpp: bool) -> None:
+    def _turn(self, path: Path) -> None:
         backups = range(1, self._backups + 1)
         cpp_names = [path.with_suffix(f".{index}{path.suffix}") for index in backups]
-        names = [path, *(cpp_names if cpp else [Path(f"{path}.{index}") for index in backups])]
+        names = [path, *(cpp_names if path.name in CPP else [Path(f"{path}.{index}") for index in backups])]
         names[-1].unlink(missing_ok=True)
         for index in range(self._backups - 1, -1, -1):
             if names[index].exists():
