@@ -87,6 +87,19 @@ def test_where_every_piece_begins_with_a_line_a_wrong_first_one_is_found() -> No
     assert trail.has(len(line(1)), len(data))
 
 
+def test_the_greatest_number_before_is_told(trail: Trail) -> None:
+    data = b"".join(map(line, (1, 2, 3, 2, 3, 4)))
+    assert look(trail, data, (0, len(data))) == [(1, None), (2, 1), (3, 2), (2, 3), (3, 3), (4, 3)]
+
+
+def test_the_rest_of_a_line_behind_what_cannot_be_read_is_not_wrong() -> None:
+    data = b"".join(map(line, (1, 2, 3)))
+    for whole in (False, True):
+        trail = Trail(read, whole=whole)
+        trail.skip(0, len(line(1)) + 20)
+        assert look(trail, data, (0, len(data))) == [(3, None)]
+
+
 def test_a_mark_counts_between_the_lines_around_it(trail: Trail) -> None:
     data = b"".join(map(line, range(1, 5)))
     trail.marked.add(len(line(1)))

@@ -42,6 +42,13 @@ def lifecycle(*transitions: tuple[str, str], task: str = TASK, **fields: Any) ->
     }
 
 
+def test_the_canarys_own_events_are_passed_over_without_a_word() -> None:
+    canary = {"eventType": "HISTORYSERVER_CANARY", "eventId": "canary-1", "message": "historyserver canary"}
+    row, gathered = observed(canary, lifecycle(("RUNNING", "2026-11-23T02:45:01Z")), canary)
+    assert row["task_id"] is not None
+    assert gathered.faults == {}
+
+
 def test_unknown_event_types_are_counted_by_name_and_the_others_fold() -> None:
     unknown = {"eventType": "SUBMISSION_JOB_LIFECYCLE_EVENT", "submissionJobLifecycleEvent": {"x": 1}}
     row, gathered = observed(unknown, lifecycle(("RUNNING", "2026-11-23T02:45:01Z")), unknown)
