@@ -277,7 +277,7 @@ def choice(*options: str) -> Kind[str]:
 TEXT: Final = Kind("text", str.strip)
 FOLDER: Final = Kind("a folder", str.strip)
 FILE: Final = Kind("a file", str.strip)
-STORE: Final = Kind("a store's URL", str.strip)
+STORE: Final = Kind("a store's URL, as oss://bucket/root?region=cn-hangzhou", str.strip)
 WEB_ADDRESS: Final = Kind("an http address", _web_address)
 ADDRESS: Final = Kind("host:port", _address)
 INTEGER: Final = Kind("a whole number", _integer)

@@ -17,6 +17,17 @@ _HEAD: Final = f"""\
 Each setting is a flag of its command, or a variable in its environment: `--flush-seconds 5` or
 `{PREFIX}FLUSH_SECONDS=5`. The flag wins, and an empty variable counts as not set. Sizes are bytes, or
 have a unit: `512MiB`, `4GiB`. A list has commas between its parts; its flag may also be given more than once.
+
+A store's URL is one of these:
+
+| URL | what it names |
+|---|---|
+| `oss://bucket/root?region=cn-hangzhou` | a root in a bucket of OSS, by the region's internal endpoint; `endpoint=` \
+names another one, with `cname=true` a domain of your own. Who asks is in the environment: access keys, an STS \
+token, RRSA, or the machine's role |
+| `file:///path` | a folder of this machine, which must be there |
+| `http://host/base?token_file=/path` | for collectors: a server that takes puts into its folder, and the token that \
+it knows them by; `https://`, too |
 """
 
 _COLLECT: Final = """
