@@ -7,7 +7,6 @@ import certifi
 
 
 def trusted() -> ssl.SSLContext:
-    """The authorities that the usual variables name, else certifi's: slim images have none of their own."""
-    given = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    """The authorities that OpenSSL's variables name, else certifi's: slim images have none of their own."""
     named = "SSL_CERT_FILE" in os.environ or "SSL_CERT_DIR" in os.environ
-    return ssl.create_default_context(cafile=given or (None if named else certifi.where()))
+    return ssl.create_default_context(cafile=None if named else certifi.where())

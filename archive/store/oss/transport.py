@@ -9,7 +9,6 @@ goes at less than 32 KiB/s. On the slowest line that counts as one, 1 MiB takes 
 
 from __future__ import annotations
 
-import os
 import ssl
 import time
 import urllib.request
@@ -18,7 +17,6 @@ from email.utils import formatdate
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-import certifi
 import urllib3
 from urllib3.exceptions import (
     ConnectTimeoutError,
@@ -31,6 +29,7 @@ from urllib3.exceptions import (
 from archive.store.oss.answers import REQUEST_ID
 from archive.store.oss.errors import Trouble
 from archive.store.oss.sdk import HttpClient, HttpRequest, HttpResponse
+from archive.trust import trusted
 
 CONNECT_SECONDS: Final = 5.0
 SILENT_SECONDS: Final = 15.0
@@ -235,13 +234,7 @@ def _pool(url: str) -> urllib3.PoolManager:
     proxies = urllib.request.getproxies()
     proxy = None if urllib.request.proxy_bypass(host) else proxies.get(parts.scheme) or proxies.get("all")
     timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=SILENT_SECONDS)
-    trusted = _trusted() if parts.scheme == "https" else None
+    context = trusted() if parts.scheme == "https" else None
     if proxy:
-        return urllib3.ProxyManager(proxy, maxsize=CONNECTIONS, timeout=timeout, ssl_context=trusted)
-    return urllib3.PoolManager(maxsize=CONNECTIONS, timeout=timeout, ssl_context=trusted)
-
-
-def _trusted() -> ssl.SSLContext:
-    """The authorities that OpenSSL's variables name, else those that come with the client."""
-    named = "SSL_CERT_FILE" in os.environ or "SSL_CERT_DIR" in os.environ
-    return ssl.create_default_context(cafile=None if named else certifi.where())
+        return urllib3.ProxyManager(proxy, maxsize=CONNECTIONS, timeout=timeout, ssl_context=context)
+    return urllib3.PoolManager(maxsize=CONNECTIONS, timeout=timeout, ssl_context=context)

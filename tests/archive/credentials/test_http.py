@@ -61,8 +61,6 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(secure) -> None:
 
 
 def test_an_authority_named_by_the_usual_variable_is_trusted(secure, certificate, monkeypatch) -> None:
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
-    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
     assert ask("GET", f"{secure}/", {}).body == b"ok"
 
