@@ -76,9 +76,7 @@ def _versioning(_: str, __: str, settings: BucketSettings) -> str:
 
 def _worm(_: str, __: str, settings: BucketSettings) -> str:
     if not settings.worm:
-        raise ServiceError(
-            404, "NoSuchWORMConfiguration", "The WORM Configuration does not exist.", "0058-00000001"
-        )
+        raise ServiceError(404, "NoSuchWORMConfiguration", "The WORM Configuration does not exist.")
     return (
         f"<WormConfiguration><WormId>1666E2CFB2B3418</WormId><State>{settings.worm}</State>"
         "<RetentionPeriodInDays>1</RetentionPeriodInDays><CreationDate>2026-01-05T08:00:00.000Z</CreationDate>"
@@ -92,7 +90,6 @@ def _object_worm(_: str, __: str, settings: BucketSettings) -> str:
             404,
             "NoSuchObjectWormConfiguration",
             "The object WORM configuration does not exist.",
-            "0058-00000016",
         )
     return (
         "<ObjectWormConfiguration><ObjectWormEnabled>Enabled</ObjectWormEnabled><Rule><DefaultRetention>"
@@ -102,15 +99,13 @@ def _object_worm(_: str, __: str, settings: BucketSettings) -> str:
 
 def _lifecycle(_: str, __: str, settings: BucketSettings) -> str:
     if not settings.lifecycle:
-        raise ServiceError(404, "NoSuchLifecycle", "No Row found in Lifecycle Table.", "0014-00000205")
+        raise ServiceError(404, "NoSuchLifecycle", "No Row found in Lifecycle Table.")
     return f"<LifecycleConfiguration>{''.join(settings.lifecycle)}</LifecycleConfiguration>"
 
 
 def _overwrite(_: str, __: str, settings: BucketSettings) -> str:
     if not settings.no_overwrite:
-        raise ServiceError(
-            404, "NoSuchBucketOverwriteConfig", "The bucket overwrite config does not exist.", "0083-00000001"
-        )
+        raise ServiceError(404, "NoSuchBucketOverwriteConfig", "The bucket overwrite config does not exist.")
     rules = "".join(
         f"<Rule><ID>rule-{number}</ID><Action>forbid</Action><Prefix>{prefix}</Prefix><Suffix></Suffix></Rule>"
         for number, prefix in enumerate(settings.no_overwrite)
@@ -130,7 +125,6 @@ def _encryption(_: str, __: str, ___: BucketSettings) -> str:
         404,
         "NoSuchServerSideEncryptionRule",
         "The server side encryption configuration was not found.",
-        "0030-00000003",
     )
 
 
@@ -139,7 +133,7 @@ def _referer(_: str, __: str, ___: BucketSettings) -> str:
 
 
 def _policy(_: str, __: str, ___: BucketSettings) -> str:
-    raise ServiceError(404, "NoSuchBucketPolicy", "The bucket policy does not exist.", "0019-00000101")
+    raise ServiceError(404, "NoSuchBucketPolicy", "The bucket policy does not exist.")
 
 
 Teller = Callable[[str, str, BucketSettings], str]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
+Details = Mapping[str, str | Mapping[str, str]]
+
 
 class ServiceError(Exception):
     """An answer that is an error. `ec` is OSS's own number of the case; `details` are further elements."""
 
     def __init__(
-        self, status: int, code: str, message: str, ec: str = "", details: Mapping[str, str] | None = None
+        self, status: int, code: str, message: str, ec: str = "", details: Details | None = None
     ) -> None:
         super().__init__(f"{status} {code}: {message}")
         self.status = status
@@ -20,7 +22,7 @@ class ServiceError(Exception):
         self.details = dict(details or {})
 
     def xml(self, request_id: str, host: str) -> bytes:
-        fields = {
+        fields: dict[str, str | Mapping[str, str]] = {
             "Code": self.code,
             "Message": self.message,
             "RequestId": request_id,
@@ -29,18 +31,38 @@ class ServiceError(Exception):
         }
         if self.ec:
             fields |= {"EC": self.ec, "RecommendDoc": f"https://api.aliyun.com/troubleshoot?q={self.ec}"}
-        inner = "".join(f"  <{name}>{escape(text)}</{name}>\n" for name, text in fields.items())
+        inner = "".join(f"  <{name}>{_xml(told)}</{name}>\n" for name, told in fields.items())
         return f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>\n{inner}</Error>\n'.encode()
+
+
+def _xml(told: str | Mapping[str, str]) -> str:
+    if isinstance(told, str):
+        return escape(told)
+    return "".join(f"<{name}>{escape(text)}</{name}>" for name, text in told.items())
 
 
 def invalid_argument(message: str, name: str = "", value: str = "") -> ServiceError:
     details = {"ArgumentName": name, "ArgumentValue": value} if name else {}
-    return ServiceError(400, "InvalidArgument", message, "0017-00000902", details)
+    return ServiceError(400, "InvalidArgument", message, details=details)
 
 
-def access_denied(message: str = "", ec: str = "0003-00000001") -> ServiceError:
-    sentence = message or "You have no right to access this object because of bucket acl."
-    return ServiceError(403, "AccessDenied", sentence, ec)
+def access_denied(action: str, principal: str) -> ServiceError:
+    """Of a RAM user or role without the right, which the detail names."""
+    return ServiceError(
+        403,
+        "AccessDenied",
+        "You have no right to access this object because of bucket acl.",
+        "0003-00000001",
+        {
+            "AccessDeniedDetail": {
+                "AuthPrincipalType": "SubUser",
+                "AuthPrincipalDisplayName": principal,
+                "AuthAction": action,
+                "PolicyType": "AccountLevelIdentityBasedPolicy",
+                "NoPermissionType": "ImplicitDeny",
+            }
+        },
+    )
 
 
 def no_such_bucket(bucket: str) -> ServiceError:

@@ -132,10 +132,10 @@ Act = (
 )
 
 SERVER_BUSY = Refuse(503, "ServerBusy", "The server is busy, please retry later.")
-UNAVAILABLE = Refuse(503, "ServiceUnavailable", "Please try again later.")
-THROTTLED = Refuse(503, "TotalQpsLimitExceeded", "Total qps limit exceeded.", "0004-00000302")
-BANDWIDTH = Refuse(503, "DownloadTrafficRateLimitExceeded", "Download traffic rate limit exceeded.")
-TOO_MANY = Refuse(429, "TooManyRequests", "Too many requests, please retry later.")
+UNAVAILABLE = Refuse(503, "ServiceUnavailable", "Thread pool is almost full, please retry later.")
+THROTTLED = Refuse(503, "TotalQpsLimitExceeded", "Max total qps limit is exceeded.", "0004-00000302")
+BANDWIDTH = Refuse(503, "DownloadTrafficRateLimitExceeded", "Please reduce your download request traffic.")
+TOO_MANY = Refuse(429, "QpsLimitExceeded", "Qps limit is exceeded.")
 INTERNAL = Refuse(500, "InternalError", "Please contact the server administrator, oss@service.aliyun.com.")
 TOKEN_EXPIRED = Refuse(
     403, "SecurityTokenExpired", "The security token you provided has expired.", "0002-00000007"

@@ -60,8 +60,7 @@ class Operations:
                 411, "MissingContentLength", "You must provide the Content-Length HTTP header."
             )
         body, content_type = request.body, request.headers.get("content-type", "application/octet-stream")
-        # Versioned buckets ignore the header.
-        once = request.headers.get("x-oss-forbid-overwrite") == "true" and not self.settings.versioning
+        once = _once(request) and not self.settings.versioning
 
         def apply() -> Stored:
             self._check_overwrite(key, once=once)
@@ -178,7 +177,7 @@ class Operations:
                 409,
                 "FileAlreadyExists",
                 "The object you specified already exists and can not be overwritten.",
-                "0026-00000016",
+                "0026-00000002",
             )
 
     def _check_immutable(self, key: str) -> None:
@@ -190,7 +189,7 @@ class Operations:
 def allow(identity: Identity, action: str, resource: str) -> None:
     """Raises ServiceError where no rule allows it."""
     if not identity.may(action, resource):
-        raise access_denied()
+        raise access_denied(action, identity.name)
 
 
 def _check_key(key: str) -> None:
@@ -200,6 +199,16 @@ def _check_key(key: str) -> None:
         long = True
     if long or key[0] in "/\\":
         raise ServiceError(400, "InvalidObjectName", "The specified object is not valid.")
+
+
+def _once(request: Request) -> bool:
+    """Whether the put must not replace anything. Versioned buckets don't care."""
+    told = request.headers.get("x-oss-forbid-overwrite", "false")
+    if told not in {"true", "false"}:
+        raise invalid_argument(
+            "The value of x-oss-forbid-overwrite is invalid.", "x-oss-forbid-overwrite", told
+        )
+    return told == "true"
 
 
 def _check_md5(request: Request) -> None:

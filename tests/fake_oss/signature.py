@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import quote
 
-from fake_oss.errors import ServiceError, access_denied, invalid_argument
+from fake_oss.errors import ServiceError, invalid_argument
 from fake_oss.wire import Request
 
 ALGORITHM: Final = "OSS4-HMAC-SHA256"
@@ -42,7 +42,12 @@ def claim_of(request: Request) -> Claim:
     """Read the Authorization header. Raises ServiceError for one that is missing or of another version."""
     header = request.headers.get("authorization")
     if header is None:
-        raise access_denied("You have no right to access this object because of bucket acl.")
+        raise ServiceError(
+            403,
+            "AccessDenied",
+            "You have no right to access this object because of bucket acl.",
+            "0003-00000001",
+        )
     if not header.startswith(f"{ALGORITHM} "):
         raise invalid_argument(
             "The bucket or the account no longer allows signature version 1. Use signature version 4."
@@ -59,10 +64,12 @@ def verify(request: Request, claim: Claim, *, secret: str, path: str, region: st
     """`path` is /bucket/key, unescaped; `now` the service's clock. Raises ServiceError."""
     stamp = _stamp(request)
     if claim.region != region:
-        raise invalid_argument(
-            f"Invalid signing region in Authorization header, should be {region!r}.",
-            "Authorization",
-            request.headers["authorization"],
+        raise ServiceError(
+            400,
+            "InvalidArgument",
+            "Invalid signing region in Authorization header.",
+            "0002-00000226",
+            {"Authorization": request.headers["authorization"]},
         )
     if claim.product != "oss" or claim.date != stamp[:8]:
         raise invalid_argument("Invalid credential scope.", "Authorization", request.headers["authorization"])
@@ -79,8 +86,7 @@ def verify(request: Request, claim: Claim, *, secret: str, path: str, region: st
             "SignatureDoesNotMatch",
             "The request signature we calculated does not match the signature you provided. "
             "Check your key and signing method.",
-            "0002-00000201",
-            {
+            details={
                 "OSSAccessKeyId": claim.access_key_id,
                 "SignatureProvided": claim.signature,
                 "StringToSign": to_sign,
@@ -118,11 +124,15 @@ def _stamp(request: Request) -> str:
         try:
             moment = parsedate_to_datetime(request.headers["date"])
         except (KeyError, ValueError):
-            raise access_denied("OSS authentication requires a valid Date.", "0002-00000222") from None
+            raise _no_time("Date") from None
         return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     if not _TIME.fullmatch(stamp):
-        raise access_denied("OSS authentication requires a valid x-oss-date.", "0002-00000222")
+        raise _no_time("x-oss-date")
     return stamp
+
+
+def _no_time(header: str) -> ServiceError:
+    return ServiceError(403, "AccessDenied", f"OSS authentication requires a valid {header}.")
 
 
 def _check_time(stamp: str, now: float) -> None:

@@ -173,7 +173,7 @@ class StsService:
                 "This audience in OIDC Token is not included in the client ids of the OIDC provider.",
             )
         if float(claims.get("exp", 0)) <= self._clock.now():
-            raise ServiceError(400, "AuthenticationFail.OIDCToken.Expired", "This JWT Token is expired.")
+            raise ServiceError(400, "AuthenticationFail.OIDCToken.Expired", "This JsonWebToken is expired.")
         trusted = (
             role.issuer == claims["iss"]
             and role.audience == AUDIENCE

@@ -44,6 +44,9 @@ def test_a_put_that_must_not_overwrite_does_not(oss: FakeOss, client: official.C
         put(client, data=b"other", forbid_overwrite=True)
     assert (told.status, told.code) == (409, "FileAlreadyExists")
     assert oss.get(KEY) == b"0123456789"
+    with refusal() as told:
+        put(client, headers={"x-oss-forbid-overwrite": "yes"})
+    assert told.code == "InvalidArgument"
     oss.configure(versioning="Enabled")  # where it does not count
     put(client, data=b"other", forbid_overwrite=True)
     assert oss.get(KEY) == b"other"

@@ -71,8 +71,7 @@ def test_a_wrong_secret_and_an_unknown_key_are_told_apart(oss: FakeOss, client_o
 def test_another_region_in_the_scope_is_refused(client_of: MakeClient) -> None:
     with refusal() as told:
         client_of(region="cn-beijing").get_object(official.GetObjectRequest("history", KEY))
-    assert (told.status, told.code) == (400, "InvalidArgument")
-    assert "cn-hangzhou" in told.message
+    assert (told.status, told.code, told.ec) == (400, "InvalidArgument", "0002-00000226")
 
 
 @pytest.mark.parametrize("offset", [-901.0, 901.0])
