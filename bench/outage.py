@@ -131,7 +131,7 @@ def steady() -> Iterator[Figure]:
 
 def outage() -> Iterator[Figure]:
     with collector() as running, load(running) as busy:
-        before = busy.go_on(20)
+        before = busy.go_on(STEADY_SECONDS)
         running.oss.down()
         memory = max(busy.in_haste(OUTAGE_SECONDS), busy.go_on(10))
         yield Figure("collector: answers in an outage of 30 minutes, p99", busy.p99() * 1e3, "ms", 50)

@@ -28,8 +28,12 @@ class Content:
     """Records from `begin` to `end`, streams apart."""
 
     def __init__(self, begin: Position) -> None:
-        self.begin = begin
-        self.end = begin
+        self._begin = begin
+        self.restart()
+
+    def restart(self) -> None:
+        """Nothing was taken in yet."""
+        self.end = self._begin
         self.log_bytes = 0
         self.marks: list[Mark] = []
         self._runs: dict[str, _Run] = {}
@@ -37,6 +41,10 @@ class Content:
         self._folded = 0
         self._size = 0
         self._whole = True
+
+    def let_go(self) -> None:
+        """Free what was taken in; what is told of it stays."""
+        self._runs = {}
 
     def full(self, largest: int) -> bool:
         """Whether a put of about `largest` bytes takes no more; never within what was appended at once."""

@@ -188,13 +188,14 @@ class Flusher:
         return True
 
     def _fill(self, content: Content, until: Position, wanted: Callable[[Record], bool]) -> None:
+        # What an earlier put of the same number had is never left out, so that no reader loses it again.
         largest = self._schedule.largest
-        while content.end < until and not content.full(largest):
+        while content.end < until and (content.end < self._confirmed or not content.full(largest)):
             batch = self._spool.reads(content.end)
             for read in batch.reads:
                 if wanted(read.record):
                     content.add(read)
-                if content.full(largest):
+                if content.full(largest) and content.end >= self._confirmed:
                     break
             else:
                 content.end = batch.end
@@ -250,8 +251,36 @@ class Flusher:
         return True
 
     def _put(self, content: Content, *, full: bool, final: str | None) -> None:
-        """Put it under the open number, which ends with a closed segment. Raises StoreError, SpoolError."""
+        """Put it under the open number, which ends with a closed segment. Raises StoreError, SpoolError.
+
+        What was put for good, as far as known, is held no longer; after a failure it is read again.
+        """
         told = (self._spool.losses, self._spool.facts)
+        name, closed, data = self._segment(content, told, full=full, final=final)
+        if closed:
+            content.let_go()
+        self._asked = started = self._clock.monotonic()
+        stored = False
+        try:
+            self._store.put(name.key, data)
+            stored = True
+        finally:
+            self._asked = None
+            if closed and not stored:
+                content.restart()
+        self.last_put_seconds = self._clock.monotonic() - started
+        self.last_error = ""
+        self.puts += 1
+        self.stored_bytes += len(data)
+        self._told = told
+        self._schedule.stored(closed=closed)
+        if closed:
+            self._sequence = None
+
+    def _segment(
+        self, content: Content, told: tuple[dict[str, int], dict[str, str]], *, full: bool, final: str | None
+    ) -> tuple[SegmentName, bool, bytes]:
+        """The open number's name, whether this closes it, and the bytes. Raises SpoolError."""
         frames = content.frames()
         size = sum(len(frame.compressed) for frame in frames)
         closed = final is not None or self._schedule.closes(size, full=full)
@@ -268,20 +297,7 @@ class Flusher:
             closed=closed,
             final=final,
         )
-        data = assemble(facts, frames)
-        self._asked = started = self._clock.monotonic()
-        try:
-            self._store.put(name.key, data)
-        finally:
-            self._asked = None
-        self.last_put_seconds = self._clock.monotonic() - started
-        self.last_error = ""
-        self.puts += 1
-        self.stored_bytes += len(data)
-        self._told = told
-        self._schedule.stored(closed=closed)
-        if closed:
-            self._sequence = None
+        return name, closed, assemble(facts, frames)
 
     def _begin_anew(self) -> None:
         """The number has ended: drop what is confirmed; the next segment begins behind it."""

@@ -17,7 +17,7 @@ from archive.store.retry import Backoff
 
 CLOSE_SIZE: Final = 1 << 20
 CLOSE_PUTS: Final = 60
-LARGEST_SIZE: Final = 8 << 20
+LARGEST_SIZE: Final = 10 << 20
 
 _PASSING: Final = Backoff(first=0.5, most=60.0)
 _LASTING: Final = Backoff(first=0.5, most=120.0)
