@@ -10,7 +10,7 @@ from os import cpu_count
 
 from bench.figure import Figure
 
-MODULES = ("opening", "pages", "collector", "outage", "tailer")
+MODULES = ("opening", "scale", "pages", "collector", "outage", "tailer", "store")
 LINE = "{:<64} {:>10} {:<4} {:>12}  {}"
 
 

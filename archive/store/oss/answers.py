@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 from urllib.parse import unquote
@@ -81,8 +81,8 @@ def require_checksum(asked: Asked, reply: Reply, data: bytes) -> None:
         raise unanswered(asked, Trouble.DAMAGED, "CRC-64 differs")
 
 
-def page_of(asked: Asked, reply: Reply) -> Page:
-    """Names are as they are in the bucket."""
+def page_of(asked: Asked, reply: Reply, relative: Callable[[str], str]) -> Page:
+    """`relative`: from a name in the bucket to the key or folder to give. Raises StoreError."""
     root = _parsed(asked, reply, "ListBucketResult")
     token = root.findtext("NextContinuationToken")
     if root.findtext("IsTruncated") != "true":
@@ -91,8 +91,10 @@ def page_of(asked: Asked, reply: Reply) -> Page:
         raise unanswered(asked, Trouble.DAMAGED, "a page does not say where the next one begins")
     try:
         return Page(
-            objects=tuple(_listed(root)),
-            folders=tuple(unquote(each.findtext("Prefix", "")) for each in root.iterfind("CommonPrefixes")),
+            objects=tuple(_listed(root, relative)),
+            folders=tuple(
+                relative(unquote(each.findtext("Prefix", ""))) for each in root.iterfind("CommonPrefixes")
+            ),
             next=token and unquote(token),
         )
     except ValueError as error:
@@ -114,10 +116,10 @@ def undeleted(asked: Asked, reply: Reply) -> StoreError | None:
     return refused(asked._replace(action=DELETE, name=unquote(failed.findtext("Key", ""))), answer)
 
 
-def _listed(root: ET.Element) -> Iterator[ObjectInfo]:
+def _listed(root: ET.Element, relative: Callable[[str], str]) -> Iterator[ObjectInfo]:
     for entry in root.iterfind("Contents"):
         yield ObjectInfo(
-            key=unquote(entry.findtext("Key", "")),
+            key=relative(unquote(entry.findtext("Key", ""))),
             size=int(entry.findtext("Size", "")),
             etag=entry.findtext("ETag", "").strip('"'),
             modified=datetime.fromisoformat(entry.findtext("LastModified", "")).timestamp(),

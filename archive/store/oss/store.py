@@ -7,7 +7,6 @@ import hashlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape
 
@@ -73,13 +72,12 @@ class OssStore:
     def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         first = {"start-after": self._address.inside(after)} if after else {}
         for page in self._pages(prefix, first):
-            for info in page.objects:
-                yield replace(info, key=self._address.relative(info.key))
+            yield from page.objects
 
     def list_folders(self, prefix: str) -> Iterator[str]:
         for page in self._pages(prefix, {"delimiter": "/"}):
             for name in page.folders:
-                yield self._address.relative(name).removeprefix(prefix).removesuffix("/")
+                yield name.removeprefix(prefix).removesuffix("/")
 
     def delete(self, keys: Iterable[str]) -> None:
         names = (self._address.full(key) for key in keys)
@@ -122,7 +120,8 @@ class OssStore:
         always = {"list-type": "2", "encoding-type": "url", "max-keys": str(PAGE), "prefix": whole}
         parameters = {**always, **first}
         while True:
-            page = page_of(asked, self._client().send(asked, "GET", parameters=parameters))
+            reply = self._client().send(asked, "GET", parameters=parameters)
+            page = page_of(asked, reply, self._address.relative)
             yield page
             if page.next is None:
                 return
