@@ -66,6 +66,7 @@ class Canary:
         self._store = store
         self._over = threading.Event()
         self._abandoned = threading.Event()
+        self._lock = threading.Lock()
         self._before = Standing()
         self._run: Run | None = None
         self._told_all = True
@@ -79,8 +80,9 @@ class Canary:
 
     def standing(self) -> Standing:
         """Of all runs so far."""
-        run = self._run
-        return self._before + (run.standing() if run else Standing(problem=self._absence))
+        with self._lock:
+            run, before = self._run, self._before
+        return before + (run.standing() if run else Standing(problem=self._absence))
 
     def run(self) -> int:
         """The exit code."""
@@ -118,8 +120,8 @@ class Canary:
         run = self._run
         if run is not None:
             self._told_all &= run.finish(time.monotonic() + self._settings.wait_seconds, self._abandoned)
-            self._before += run.standing()
-            self._run = None
+            with self._lock:
+                self._before, self._run = self._before + run.standing(), None
 
     def _report(self) -> None:
         now = time.monotonic()

@@ -85,6 +85,13 @@ class ArchiveReading:
         for kind in Kind:
             sink.lost(kind, sum(node.lost(kind) for node in self._nodes.values() if node is not None))
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing is found though there is a session, if that can be told."""
+        if not self._nodes or any(self._nodes.values()):
+            return ""
+        return f"none of the session's {len(self._nodes)} nodes has this host's name, {socket.gethostname()}"
+
     def _meet(self, node_id: str) -> None:
         """Finds out whether a node is one of ours, unless that can't be told yet."""
         infos = [

@@ -21,6 +21,8 @@ from historyserver.canary.writing import Events, Lines
 log = logging.getLogger(__name__)
 
 _LONGEST_PAUSE: Final = 5.0
+_LAST_LOOK: Final = 30.0
+_TURN: Final = 0.1
 
 
 class Run:
@@ -73,14 +75,15 @@ class Run:
         Returns whether it could be told what is missing: the archive was readable at the end.
         """
         while time.monotonic() < deadline and not abandoned.is_set() and not self._settled():
-            abandoned.wait(0.1)
+            abandoned.wait(_TURN)
         self._stopped.set()
-        self._reader.join()
+        while self._reader.is_alive() and time.monotonic() < deadline + _LAST_LOOK and not abandoned.is_set():
+            self._reader.join(_TURN)
         self._events.close()
         self._lines.remove()
         with self._lock:
-            self._final = not self._problems.get("archive")
-        return self._final
+            self._final = not self._reader.is_alive() and not self._problems.get("archive")
+            return self._final
 
     def standing(self) -> Standing:
         """How it stands."""
@@ -126,7 +129,7 @@ class Run:
                 log.exception("a look at the archive failed")
                 self._tell("archive", f"a look at the archive failed: {type(error).__name__} {error}")
             else:
-                self._tell("archive", "")
+                self._tell("archive", self._reading.trouble)
             if last:
                 return
             self._stopped.wait(self._pause)

@@ -28,17 +28,19 @@ def is_well(outcome: Any) -> bool:
 
 
 def test_a_killed_collector_loses_and_doubles_nothing(
-    collect: Start, fly: Start, store_url: str, ray_node: RayNode
+    collect: Start, fly: Start, store_url: str, ray_node: RayNode, rounds: Callable[[int, int], int]
 ) -> None:
     collecting = collect(store_url)
-    canary = fly(store_url, collecting, every=0.1)
-    canary.until_seen(10)
-    first = until(collecting.collector)
-    collecting.kill_collector()
-    until(lambda: collecting.collector() not in (None, first))
-    canary.until_seen(30)
+    canary = fly(store_url, collecting)
+    kills = rounds(1, 60)
+    for kill in range(1, kills + 1):
+        canary.until_seen(10 * kill)
+        before = until(collecting.collector)
+        collecting.kill_collector()
+        until(lambda pid=before: collecting.collector() not in (None, pid), 60)
+    canary.until_seen(10 * kills + 20)
     assert is_well(outcome := canary.end()), outcome.text
-    assert outcome.lines["sent"] >= 30
+    assert outcome.lines["sent"] >= 10 * kills + 20
     assert list(ray_node.logs.glob("*canary*")) == []
 
 

@@ -276,6 +276,15 @@ def test_nodes_of_other_machines_are_left_alone(store: Counting, reading: Archiv
     put(store, 2, ("events", len(event(1)), event(3)), node="cd" * 28, hostname="elsewhere")
     assert look(reading).of[Kind.EVENTS] == []
     assert not any("cdcd" in key for key in store.keys)
+    assert reading.trouble == ""
+
+
+def test_it_is_told_when_all_nodes_are_of_other_machines(store: Counting, reading: ArchiveReading) -> None:
+    look(reading)
+    assert reading.trouble == ""
+    put(store, 1, ("events", 0, event(1)), hostname="elsewhere")
+    look(reading)
+    assert socket.gethostname() in reading.trouble
 
 
 def test_a_damaged_segment_is_told_once_and_hides_nothing_else(
