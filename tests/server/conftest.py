@@ -267,8 +267,9 @@ def serving(store: Store, cache: Path, **parts: Any) -> Iterator[Serving]:
     """A real server over a store; `parts` are further fields of `Parts`."""
     build = installed_build()
     with Views(store, cache, 1 << 30) as views, socket.create_server(("127.0.0.1", 0)) as listener:
-        values = {"store_url": "file:///archive", "frontend": Frontend(build) if build else None} | parts
-        app = create_app(Parts(store=store, views=views, **values))
+        frontend = Frontend(build) if build else None
+        values = {"store_url": "file:///archive", "frontend": frontend, "views": views} | parts
+        app = create_app(Parts(store=store, **values))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
