@@ -309,6 +309,6 @@ def test_requests_are_counted_and_found_again(oss: FakeOss, client: official.Cli
 def test_a_fault_has_its_time() -> None:
     script = Script()
     script.add(Fault(SERVER_BUSY, start=3600))
-    script.add(Fault(TOO_MANY, seconds=0.05))
+    script.add(Fault(TOO_MANY, seconds=0.5))
     assert script.act_for(subject()) == TOO_MANY
     until(lambda: script.act_for(subject()) is None)

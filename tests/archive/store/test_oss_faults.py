@@ -94,8 +94,8 @@ def retrying(store: OssStore, time: Time) -> Retrying:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits of a request that a test can wait for."""
-    monkeypatch.setattr(transport, "SILENT_SECONDS", 0.3)
-    monkeypatch.setattr(transport, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(transport, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(transport, "CONNECT_SECONDS", 1.0)
 
 
 def failing(use: Callable[[], object]) -> StoreError:
@@ -105,6 +105,8 @@ def failing(use: Callable[[], object]) -> StoreError:
 
 
 def named(value: object) -> str | None:
+    if isinstance(value, Refuse):
+        return f"{value.status} {value.code}"
     return None if isinstance(value, bytes | bool | type) else str(value)
 
 
@@ -155,7 +157,7 @@ def test_a_put_that_fails_in_passing_tells_whether_it_may_be_stored(
     assert store.get(KEY).data == NEW
 
 
-@pytest.mark.parametrize("act", [act for act, _, _ in PASSING], ids=str)
+@pytest.mark.parametrize("act", [act for act, _, _ in PASSING], ids=named)
 def test_what_fails_in_passing_is_tried_again_until_it_is_through(
     oss: FakeOss, retrying: Retrying, time: Time, act: object
 ) -> None:
@@ -189,7 +191,7 @@ def test_what_fails_for_good_is_not_tried_again(
 @pytest.mark.parametrize(
     "act",
     [SERVER_BUSY, INTERNAL, LoseAnswer(), ResetAnswer(0), ResetAnswer(500), Withhold(0.05), Html(502)],
-    ids=str,
+    ids=named,
 )
 def test_reads_listings_and_deletes_that_fail_in_passing_are_right_when_tried_again(
     oss: FakeOss, store: OssStore, retrying: Retrying, act: object
