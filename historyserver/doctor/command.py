@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -86,15 +88,16 @@ def _unknown(arguments: Iterable[str], table: type[Choices]) -> str | None:
 
 
 def _told(room: Room, examined: Iterable[tuple[Check, Finding]]) -> int:
-    width = max(len(check.name) for check in CHECKS)
+    indent = " " * (max(len(check.name) for check in CHECKS) + 8)
     counts: Counter[Verdict] = Counter()
     sys.stdout.write(f"The archive {room.shown_store}, as its {room.identity}:\n")
     for _, group in groupby(examined, _together):
         name, finding = _as_one(list(group))
         counts[finding.verdict] += 1
-        sys.stdout.write(f"{finding.verdict:4}  {name:{width}}  {_on_one_line(finding.what)}\n")
+        head = f"{finding.verdict:4}  {name}".ljust(len(indent))
+        sys.stdout.write(_line(head, finding.what, indent))
         if finding.remedy:
-            sys.stdout.write(f"{'':{width + 8}}-> {_on_one_line(finding.remedy)}\n")
+            sys.stdout.write(_line(indent, f"-> {finding.remedy}", indent))
         sys.stdout.flush()
     sys.stdout.write(_summary(counts))
     return 1 if counts[Verdict.FAIL] else 0
@@ -138,5 +141,12 @@ def _told_as_json(room: Room, examined: Iterable[tuple[Check, Finding]]) -> int:
     return 1 if failed else 0
 
 
-def _on_one_line(text: str) -> str:
-    return " ".join(text.split())
+def _line(head: str, text: str, indent: str) -> str:
+    """One line; for people, who have a terminal, as many as its width asks for."""
+    whole = head + " ".join(text.split())
+    if sys.stdout.isatty():
+        columns = max(shutil.get_terminal_size().columns, 2 * len(indent))
+        whole = textwrap.fill(
+            whole, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+    return f"{whole}\n"

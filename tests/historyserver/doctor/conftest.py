@@ -87,10 +87,13 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
         if not name.startswith(("ALIBABA_CLOUD_", "OSS_", "HISTORYSERVER_", "RAY_"))
     }
 
-    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, stdout: int = subprocess.PIPE, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         whole = [sys.executable, "-m", "historyserver", "doctor", *arguments]
+        kept = plain | environment
         return subprocess.run(
-            whole, cwd=ROOT, env=plain | environment, capture_output=True, text=True, check=False
+            whole, cwd=ROOT, env=kept, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
         )
 
     return run

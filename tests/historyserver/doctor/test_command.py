@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import pty
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from archive.layout import CATALOG, SEGMENTS, SERVER, VIEWS, TrialName
 from archive.store.local import LocalStore
 from historyserver.doctor.table import CHECKS, page
 from server.callers import TokenFile
+from server.retention.removal import catalogued, foldered
 from server.session_index import SessionIndex
 
 PAGE = Path(__file__).parents[3] / "docs" / "doctor.md"
@@ -48,6 +51,22 @@ def test_a_failure_is_1_with_the_remedy_below_and_without_secrets(oss, command) 
     )
     assert done.stdout.endswith("1 failed: begin with the first FAIL.\n")
     assert "hush" not in done.stdout
+
+
+def test_on_a_terminal_lines_are_as_long_as_it_is_wide(oss, command) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        nobody = {"ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true", "COLUMNS": "90"}
+        done = command("--as", "operator", "--store", oss.url(), stdout=theirs, **nobody)
+        text = os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.returncode == 1
+    head, *lines = text.splitlines()
+    assert oss.url() in head
+    assert max(map(len, lines)) <= 90
+    assert "FAIL  identity          no credentials are set" in text
 
 
 def test_a_password_in_the_store_s_url_is_never_printed(command) -> None:
@@ -153,9 +172,10 @@ def test_a_history_server_as_store_is_examined_as_far_as_it_goes(failed, taking,
     assert failed(f"http://127.0.0.1:1/?token_file={tmp_path}/token")[0] == ["history server"]
 
 
-def test_what_it_leaves_behind_is_passed_over_by_the_list_of_sessions(tmp_path) -> None:
+def test_what_it_leaves_behind_is_passed_over_by_every_reader(tmp_path) -> None:
     store = LocalStore(tmp_path)
     for place in (CATALOG, SEGMENTS, VIEWS, SERVER):
         store.put(TrialName(place, "team", "shop").key, b"doctor")
-    index = SessionIndex(store)
-    assert index.refresh().sessions == ()
+    assert SessionIndex(store).refresh().sessions == ()
+    assert catalogued(store) == {}
+    assert list(foldered(store)) == []
