@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from archive.catalog import CatalogEntry, encode
-from archive.layout import CATALOG, CatalogName, Role, SessionKey
+from archive.layout import CATALOG, CatalogName, Origin, Role, SegmentName, SessionKey
+from archive.segment import Facts, Range, build
 from archive.store.base import ObjectInfo
 from archive.store.url import open_store
 from bench.figure import Figure
@@ -44,6 +45,11 @@ WARM_MS = 300.0
 REPLICA_SECONDS = 3.0
 REPLICA_MIB = 500.0
 LISTS_A_MINUTE = 60.0
+FOLDED = 60
+FOLD_SECONDS = 60.0
+REMOVAL_SECONDS = 30.0
+OBJECTS = 20_000
+MILLION_SECONDS = 600.0
 PAGES = {
     "first page": "/",
     "search": "/?q=cluster-17+rayjob&state=ended",
@@ -52,6 +58,7 @@ PAGES = {
 
 
 def figures(sessions: int = SESSIONS) -> Iterator[Figure]:
+    yield from _commands()
     with oss() as store, patch.dict(os.environ, store.environment("operator")):
         told = _fill(store, sessions)
         with _serving(store) as server:
@@ -70,6 +77,54 @@ def figures(sessions: int = SESSIONS) -> Iterator[Figure]:
             server.look_for(STEADY_SECONDS)
             lists = len(store.requests(operation="ListObjectsV2", key="root/v1/catalog/*"))
             yield Figure("  requests to list, a minute", lists * 60 / STEADY_SECONDS, "", LISTS_A_MINUTE)
+
+
+def _commands() -> Iterator[Figure]:
+    """`historyserver fold` and `historyserver rm` as processes of their own."""
+    with oss() as store:
+        store.set_clock(-40 * 86_400.0)
+        for number in range(FOLDED):
+            _small_session(store, number)
+        store.set_clock(0)
+        seconds = _took(store, "server", "fold", "--all")
+        yield Figure(f"fold of {FOLDED} small sessions on this machine", seconds, "s", FOLD_SECONDS)
+        held = len(store.keys("root/v1/"))
+        seconds = _took(store, "retention", "rm", "--older-than=30d")
+        removed = held - len(store.keys("root/v1/"))
+        yield Figure(f"rm of {FOLDED} sessions, {removed} objects", seconds, "s", REMOVAL_SECONDS)
+        store.set_clock(-40 * 86_400.0)
+        key = SessionKey("bench", "large", NEWEST.strftime("session_%Y-%m-%d_%H-%M-%S_000000_1"))
+        for number in range(OBJECTS):
+            store.put(f"root/{SegmentName(key, 'a' * 56, Origin(1, '0' * 8), number + 1).key}", b"x")
+        store.set_clock(0)
+        seconds = _took(store, "retention", "rm", key.path)
+        yield Figure(
+            f"rm of 1,000,000 objects, at the rate of {OBJECTS:,}",
+            seconds / OBJECTS * 1e6,
+            "s",
+            MILLION_SECONDS,
+        )
+
+
+def _took(store: "FakeOss", role: str, *arguments: str) -> float:
+    """Seconds of a command that ends well."""
+    command = [sys.executable, "-m", "historyserver", *arguments, f"--store={store.url()}"]
+    began = time.perf_counter()
+    subprocess.run(
+        command, env={**os.environ, **store.environment(role)}, check=True, stdout=subprocess.DEVNULL
+    )
+    return time.perf_counter() - began
+
+
+def _small_session(store: "FakeOss", number: int) -> None:
+    """One node, one segment, and an entry."""
+    start = NEWEST - number * APART
+    key = SessionKey("bench", "small", f"session_{start:%Y-%m-%d_%H-%M-%S}_{number:06d}_1")
+    name = SegmentName(key, f"{number:056x}", Origin(1, "0" * 8), 1)
+    event = b'{"nodeDefinitionEvent": {"nodeId": "QU9UL1pVdFdKTzQ="}}\n'
+    facts = Facts(name, key.started_ms or 0, "bench", {"role": "head"}, {}, (), True, "stopped")
+    store.put(f"root/{name.key}", build(facts, [Range("events", 0, event)]))
+    _put(store, key, Role.HEAD, running=False)
 
 
 def _fill(store: "FakeOss", sessions: int) -> list[Session]:
