@@ -11,7 +11,6 @@ from typing import Any, Literal, Self
 from urllib.parse import quote
 
 from fake_oss import sts
-from fake_oss.bucket import BucketSettings
 from fake_oss.clock import Clock
 from fake_oss.faults import Fault, Script
 from fake_oss.journal import Asked, Journal
@@ -190,9 +189,6 @@ class FakeOss:
     def configure(self, **settings: Any) -> None:
         """Change BucketSettings."""
         self._operations.settings = dataclasses.replace(self._operations.settings, **settings)
-
-    def settings(self) -> BucketSettings:
-        return self._operations.settings
 
     # What came of it
 

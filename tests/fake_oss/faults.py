@@ -7,11 +7,12 @@ that fit a request the first one added acts.
 from __future__ import annotations
 
 import random
-import re
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
+
+from fake_oss.pattern import fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,6 @@ class _Entry:
     chance: random.Random
     seen: int = 0
     struck: int = 0
-    pattern: re.Pattern[str] | None = field(default=None)
 
     def strikes(self, subject: Subject, now: float) -> bool:
         fault = self.fault
@@ -205,7 +205,7 @@ class _Entry:
             and fault.method in {None, subject.method}
             and fault.operation in {None, subject.operation}
             and fault.identity in {None, subject.identity}
-            and (self.pattern is None or self.pattern.fullmatch(subject.key) is not None)
+            and (fault.key is None or fits(fault.key, subject.key))
         )
 
     def _in_time(self, now: float) -> bool:
@@ -221,10 +221,7 @@ class Script:
         self._entries: list[_Entry] = []
 
     def add(self, fault: Fault) -> None:
-        pattern = None
-        if fault.key is not None:
-            pattern = re.compile(re.escape(fault.key).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
-        entry = _Entry(fault, time.monotonic(), random.Random(fault.seed), pattern=pattern)
+        entry = _Entry(fault, time.monotonic(), random.Random(fault.seed))
         with self._lock:
             self._entries.append(entry)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import Counter
 from dataclasses import dataclass
+
+from fake_oss.pattern import fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,6 @@ class Journal:
         status: int | None = None,
     ) -> list[Asked]:
         """Those that fit; `key` is a pattern with `*`."""
-        pattern = None if key is None else re.compile(re.escape(key).replace(r"\*", ".*"), re.DOTALL)
         with self._lock:
             asked = list(self._asked)
         return [
@@ -71,15 +71,14 @@ class Journal:
             and operation in {None, one.operation}
             and identity in {None, one.identity}
             and status in {None, one.status}
-            and (pattern is None or pattern.fullmatch(one.key))
+            and (key is None or fits(key, one.key))
         ]
 
     def counts(self) -> Counter[str]:
-        """Requests by operation, and the bytes of bodies as bytes_in and bytes_out."""
+        """Of OSS: requests by operation, and the bytes of bodies as bytes_in and bytes_out."""
         counts: Counter[str] = Counter()
-        with self._lock:
-            for one in self._asked:
-                counts[one.operation] += 1
-                counts["bytes_in"] += one.bytes_in
-                counts["bytes_out"] += one.bytes_out
+        for one in self.requests():
+            counts[one.operation] += 1
+            counts["bytes_in"] += one.bytes_in
+            counts["bytes_out"] += one.bytes_out
         return counts

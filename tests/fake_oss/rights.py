@@ -1,16 +1,16 @@
 """Who may do what: identities with access keys, and rules as RAM policies have them.
 
-A rule is an action pattern and a resource pattern; `*` stands for anything, slashes too, `?` for one letter.
-The resource is the object's key, for a listing its prefix (RAM's condition oss:Prefix), "" for the bucket.
+A rule is a pattern of actions and one of resources. The resource is the object's key, for a listing its prefix
+(RAM's condition oss:Prefix), and "" for the bucket itself.
 """
 
 from __future__ import annotations
 
-import functools
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
+
+from fake_oss.pattern import fits
 
 Rules = tuple[tuple[str, str], ...]
 
@@ -25,7 +25,7 @@ class Identity:
     rules: Rules
 
     def may(self, action: str, resource: str) -> bool:
-        return any(_fits(wanted, action) and _fits(where, resource) for wanted, where in self.rules)
+        return any(fits(wanted, action) and fits(where, resource) for wanted, where in self.rules)
 
 
 def collector(root: str = "root", namespace: str | None = None) -> Identity:
@@ -84,12 +84,3 @@ def _identity(name: str, rules: Rules) -> Identity:
 
 def _below(root: str) -> str:
     return f"{root.strip('/')}/" if root.strip("/") else ""
-
-
-def _fits(pattern: str, text: str) -> bool:
-    return _compiled(pattern).fullmatch(text) is not None
-
-
-@functools.cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)

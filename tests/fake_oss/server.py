@@ -163,7 +163,7 @@ class Server:
         except Gone:
             self._journal.add(asked(None, 0))
             raise
-        told = asked(answer, answer.length)
+        told = asked(answer, 0 if request.method == "HEAD" else answer.length)
         self._journal.add(told)
         sent = 0
         try:

@@ -20,6 +20,7 @@ from fake_oss.clock import Clock
 from fake_oss.errors import ServiceError
 from fake_oss.faults import Act, Subject
 from fake_oss.listing import ACCOUNT
+from fake_oss.pattern import fits
 from fake_oss.rights import Identity
 from fake_oss.service import Signer
 from fake_oss.wire import Answer, Request
@@ -177,7 +178,7 @@ class StsService:
         trusted = (
             role.issuer == claims["iss"]
             and role.audience == AUDIENCE
-            and any(_like(pattern, str(claims.get("sub", ""))) for pattern in role.subjects)
+            and any(fits(pattern, str(claims.get("sub", ""))) for pattern in role.subjects)
         )
         if not trusted:
             raise ServiceError(
@@ -257,10 +258,6 @@ def _parameters(request: Request) -> dict[str, str]:
 
 def _assumed(identity: Identity, session: str) -> str:
     return f"acs:ram::{ACCOUNT}:assumed-role/ray-history-{identity.name}/{session}"
-
-
-def _like(pattern: str, text: str) -> bool:
-    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), text) is not None
 
 
 def _part(value: dict[str, Any]) -> str:
