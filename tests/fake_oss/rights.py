@@ -1,7 +1,7 @@
 """Who may do what: identities with access keys, and rules as RAM policies have them.
 
-A rule is a pattern of actions and one of resources. The resource is the object's key, for a listing its prefix
-(RAM's condition oss:Prefix), and "" for the bucket itself.
+A rule is a pattern of actions and one of resources. The resource is the object's key, for a listing its
+prefix (RAM's condition oss:Prefix), and "" for the bucket itself.
 """
 
 from __future__ import annotations
