@@ -9,6 +9,7 @@ when it ends. A node whose collector was gone when it ended gets its entry from 
 volume, out of the node facts in its spool: what an entry says is all there.
 """
 
+import logging
 import math
 import random
 import threading
@@ -26,6 +27,8 @@ from archive.layout import CatalogName, Role, SessionKey
 from sidecar.flush import Puts, Rest
 from sidecar.settings import CollectorSettings
 from sidecar.spool import NodeSpool
+
+log = logging.getLogger(__name__)
 
 BEAT: Final = 30.0
 LATE: Final = 60.0
@@ -170,7 +173,7 @@ class Catalog:
             return all(shown.stored for shown in self._shown.values())
 
     def _owed(self) -> bool:
-        return any(shown.due < NEVER or shown.under_way for shown in self._shown.values())
+        return any(shown.due < NEVER for shown in self._shown.values())
 
     def _due_at_the_end(self, shown: _Shown, deadline: float) -> float:
         """Nothing beats any more, and what is to be put again is, at the last moment."""
@@ -208,7 +211,10 @@ class Catalog:
         if error is None:
             self._rest.begin_anew()
             shown.stored = shown.stored or newest
-            shown.due = now if not newest else self._due_after(shown, now)
+            if newest:
+                shown.due = self._due_after(shown, now)
+            else:
+                shown.due, shown.doubtful_until = now, 0.0
         else:
             self._rest.failed(now, lasting=isinstance(error, PermanentStoreError))
             unknown = isinstance(error, TransientStoreError) and error.effect_unknown
@@ -226,6 +232,8 @@ class Catalog:
         """When to put again what was just put."""
         if shown.entry.state == "running":
             return now + BEAT if shown.entry.role is Role.HEAD else NEVER
+        if shown.under_way:
+            shown.doubtful_until = now + LATE
         return shown.doubtful_until if shown.doubtful_until > now else NEVER
 
     def _put(self, entry: CatalogEntry) -> ArchiveError | None:
@@ -234,6 +242,11 @@ class Catalog:
             self._store.put(entry.name.key, encode(seen))
         except ArchiveError as error:
             return error
+        except Exception as error:  # nothing that goes wrong here may end the heartbeat
+            log.exception("the catalog entry of %s could not be put", entry.session)
+            return PermanentStoreError(
+                f"the entry of {entry.session} can't be put: {type(error).__name__} {error}; tried again"
+            )
         return None
 
     def _seen_now(self, entry: CatalogEntry) -> CatalogEntry:

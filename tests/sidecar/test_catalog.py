@@ -194,3 +194,30 @@ def test_a_store_that_refuses_is_told_and_tried_again_until_it_does_not(
     eventually(lambda: entry(archived, SESSION))
     eventually(lambda: said[-1] == "")
     assert catalog.finish(1.0)
+
+
+def test_a_heartbeat_that_never_comes_back_is_followed_by_the_end_at_the_last_moment(
+    doubtful: Doubtful, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.catalog.LAST_MOMENT", 0.1)
+    catalog = Catalog(doubtful, Clock())
+    catalog.start()
+    catalog.show(entry_of(SESSION, HEAD))
+    assert doubtful.asked.wait(10)
+    catalog.show(entry_of(SESSION, HEAD, "ended", "over"))
+    assert catalog.finish(0.6)
+    assert doubtful.states == ["ended", "ended"]
+    doubtful.gives_up.set()
+
+
+def test_an_entry_that_can_not_be_written_down_ends_no_heartbeat(
+    archived: Any, tmp_path: Path, eventually: Eventually
+) -> None:
+    said: list[str] = []
+    catalog = Catalog(LocalStore(tmp_path / "store"), Clock(), said.append)
+    catalog.start()
+    catalog.show(entry_of(SESSION, {**HEAD, "owner_name": "\udcff"}))
+    eventually(lambda: any("UnicodeEncodeError" in problem for problem in said))
+    catalog.show(entry_of(SESSION, HEAD))
+    eventually(lambda: entry(archived, SESSION))
+    assert catalog.finish(1.0)
