@@ -148,7 +148,7 @@ class Fetched:
             )
             return
         if self._failures:
-            log.info("%s: renewed again", self.description)
+            log.info("%s: well again", self.description)
         now = self._clock()
         self._held = issued.credentials
         self._good_until = now + issued.lifetime - _MARGIN

@@ -8,6 +8,7 @@ import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from textwrap import shorten
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ _PROC: Final = Path("/proc")
 _RAY: Final = ("raylet", "gcs_server")
 _ON: Final = frozenset({"1", "true"})
 _SECONDS: Final = 2.0
+_LONGEST: Final = 160
+"""Letters of a sentence that a collector says: the whole of it stands in its log."""
 _TARGET: Final = "RAY_DASHBOARD_AGGREGATOR_AGENT_EVENTS_EXPORT_ADDR"
 _TYPES: Final = "RAY_DASHBOARD_AGGREGATOR_AGENT_EXPOSABLE_EVENT_TYPES"
 _SWITCHES: Final[Mapping[str, str]] = {
@@ -132,7 +135,10 @@ def health_port(room: Room) -> Finding:
     chosen = _collector(room)
     told = _collector_at(chosen.health)
     if told and told != "ok":
-        return warn(f"a collector runs and says: {told}", "the sentences above say what to do")
+        return warn(
+            f"a collector runs and says: {told}",
+            f"its log, and http://{chosen.health}/healthz, say the whole of it",
+        )
     return _port(chosen.health, told, "a collector's, which says ok", "--health")
 
 
@@ -165,7 +171,8 @@ def _collector_at(health: Address) -> str | None:
     metrics = _ask(health, "/metrics")
     if metrics is None or "historyserver_collector_" not in metrics:
         return None
-    return "; ".join((_ask(health, "/healthz") or "").split("\n")).strip("; ")
+    sentences = (_ask(health, "/healthz") or "").splitlines()
+    return "; ".join(shorten(sentence, _LONGEST, placeholder=" …") for sentence in sentences)
 
 
 def _ask(address: Address, path: str) -> str | None:

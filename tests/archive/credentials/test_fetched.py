@@ -77,7 +77,7 @@ def test_a_failing_renewal_leaves_valid_credentials_in_use_and_is_tried_ever_mor
     issuer.failure = None
     clock.now += 61
     assert source.current().access_key_id.startswith("id-")
-    assert "renewed again" in caplog.text
+    assert "well again" in caplog.text
 
 
 def test_after_their_end_the_failure_is_told_at_once_until_the_next_try(issuer, clock) -> None:
