@@ -137,7 +137,7 @@ def health_port(room: Room) -> Finding:
     if told and told != "ok":
         return warn(
             f"a collector runs and says: {told}",
-            f"its log, and http://{chosen.health}/healthz, say the whole of it",
+            "its log, and /healthz at that port, say the whole of it",
         )
     return _port(chosen.health, told, "a collector's, which says ok", "--health")
 
