@@ -76,9 +76,9 @@ def _second(seconds: int) -> str:
 class Cluster:
     """Nodes, jobs, workers and actors; `events()` gives what the head posts about them, once."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, nodes: int = NODES) -> None:
         self._random = random
-        self.nodes = [self._node(number) for number in range(NODES)]
+        self.nodes = [self._node(number) for number in range(nodes)]
         self.jobs = [bytes([number + 2, 0, 0, 0]) for number in range(JOBS)]
         self.workers = [
             self._worker(node, 17_000 + 100 * place + number)

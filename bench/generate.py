@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from random import Random
 
 from bench import shapes
-from bench.cluster import ACTORS, ENVIRONMENTS, JOBS, START_NS, Cluster, Worker, base64, stamp
+from bench.cluster import ACTORS, ENVIRONMENTS, JOBS, NODES, START_NS, Cluster, Worker, base64, stamp
 
 FUNCTIONS = 40
 TASKS_PER_SECOND = 250
@@ -21,10 +21,10 @@ PROFILE_SHARE = 0.47
 class Generator:
     """The session of `tasks` tasks; `events()` gives every event once, in the order of posting."""
 
-    def __init__(self, tasks: int, seed: int) -> None:
+    def __init__(self, tasks: int, seed: int, nodes: int = NODES) -> None:
         self._tasks = tasks
         self._random = random = Random(seed)  # noqa: S311 - reproducible data, no secrets
-        self.cluster = cluster = Cluster(random)
+        self.cluster = cluster = Cluster(random, nodes)
         self._environments = [json.dumps(environment)[1:-1] for environment in ENVIRONMENTS]
         self._functions = [
             (
@@ -80,7 +80,7 @@ class Generator:
         """Adds one attempt of a normal task; returns when it ended."""
         random = self._random
         name, digest = self._functions[task[0] % FUNCTIONS]
-        worker = self.cluster.workers[task[1] % len(self.cluster.workers)]
+        worker = self.cluster.workers[int.from_bytes(task[1:3], "little") % len(self.cluster.workers)]
         head = self.cluster.nodes[0].id
         job = base64(task[20:])
         task_id = base64(task)

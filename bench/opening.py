@@ -1,111 +1,137 @@
 """How long a session of 100,000 tasks takes to open, and what memory: cold, and again in a new server.
 
-The server is a process of its own that listens; a page is asked for over HTTP. Memory is the most that the
-server and its fold processes had at once, shared pages counted once (PSS). The second server has an empty
-cache, and a store that takes 20 ms a request.
+The archive is in object storage that takes 20 ms a request. The server is `historyserver serve` in a process
+of its own, and listens; a page is asked for over HTTP. Memory is the most that the server and its fold
+processes had at once, shared pages counted once (PSS). Each server has an empty cache.
 
 python -m bench opening
 """
 
 import contextlib
 import http.client
+import os
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import psutil
-import uvicorn
 
 from archive.layout import SessionKey
-from archive.store.local import LocalStore
+from archive.store.url import open_store
 from bench.figure import Figure
+from bench.oss import oss
 from bench.session import write_session
-from bench.slow_store import SlowStore
-from server.app import create_app
-from server.parts import Parts
-from server.view.views import Views
+
+if TYPE_CHECKING:
+    from fake_oss import FakeOss
 
 TASKS = 100_000
 TIMES = 3
 COLD_SECONDS = 2.0
 COLD_MIB = 400.0
 AGAIN_SECONDS = 0.3
-REQUEST_SECONDS = 0.02
-CACHE_BYTES = 4 << 30
 SETTLED_SECONDS = 1.5
 """What a server gets to start its fold processes; the catalog is looked at for the first time after 2 s."""
+VIEWS = "v1/views/"
 
 
 def figures() -> Iterator[Figure]:
-    with tempfile.TemporaryDirectory(prefix="bench-opening-") as name:
-        folder = Path(name)
-        store = folder / "store"
-        store.mkdir()
-        key = write_session(store.as_uri(), TASKS)
-        cold = [opened(folder / f"cold{number}", store, key, 0.0, fresh=True) for number in range(TIMES)]
+    with archive() as store:
+        key = write_session(store.url(), TASKS)
+        cold = [opened(store, key, fresh=True) for _ in range(TIMES)]
         yield Figure("open 100,000 tasks cold", min(seconds for seconds, _ in cold), "s", COLD_SECONDS)
-        yield Figure(
-            "  memory of the whole process tree meanwhile", max(mib for _, mib in cold), "MiB", COLD_MIB
-        )
-        again = [opened(folder / f"again{number}", store, key, REQUEST_SECONDS) for number in range(TIMES)]
-        yield Figure(
-            "open again: new process, empty cache, 20 ms a request",
-            min(seconds for seconds, _ in again),
-            "s",
-            AGAIN_SECONDS,
-        )
-
-
-def opened(
-    cache: Path, store: Path, key: SessionKey, latency: float, *, fresh: bool = False
-) -> tuple[float, float]:
-    """Seconds until a page is answered by a new server, and its most memory in MiB meanwhile."""
-    if fresh:
-        LocalStore(store).delete([info.key for info in LocalStore(store).list("v1/views/")])
-    with serving(cache, store, latency) as (process, port):
-        time.sleep(SETTLED_SECONDS)
-        with peak_memory(process.pid) as peak:
-            began = time.perf_counter()
-            ask(port, f"/clusters/{key.path}/api/v0/tasks?limit=100")
-            seconds = time.perf_counter() - began
-        while not any(LocalStore(store).list("v1/views/")):  # the next server shall find the view
-            time.sleep(0.05)
-        time.sleep(1.0)
-    return seconds, max(peak)
+        yield Figure("  memory of the whole process tree", max(mib for _, mib in cold), "MiB", COLD_MIB)
+        again = [opened(store, key) for _ in range(TIMES)]
+        seconds = min(seconds for seconds, _ in again)
+        yield Figure("open again: new process, empty cache", seconds, "s", AGAIN_SECONDS)
 
 
 @contextlib.contextmanager
-def serving(cache: Path, store: Path, latency: float) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def archive() -> Iterator["FakeOss"]:
+    """Object storage, and the rights to fill it."""
+    with oss() as store, patch.dict(os.environ, store.environment("operator")):
+        yield store
+
+
+def opened(store: "FakeOss", key: SessionKey, *, fresh: bool = False) -> tuple[float, float]:
+    """Seconds until a page is answered by a new server, and its most memory in MiB meanwhile."""
+    if fresh:
+        forget_views(store)
+    with serving(store) as server:
+        time.sleep(SETTLED_SECONDS)
+        with peak_memory(server.pid) as peak:
+            began = time.perf_counter()
+            server.ask(f"/clusters/{key.path}/api/v0/tasks?limit=100")
+            seconds = time.perf_counter() - began
+        await_view(store)  # the next server shall find it
+    return seconds, max(peak)
+
+
+def forget_views(store: "FakeOss") -> None:
+    """The next opening has to fold."""
+    here = open_store(store.url())
+    here.delete([info.key for info in here.list(VIEWS)])
+
+
+def await_view(store: "FakeOss") -> None:
+    """Until a manifest is stored."""
+    here = open_store(store.url())
+    while not any("/manifests/" in info.key for info in here.list(VIEWS)):
+        time.sleep(0.1)
+
+
+@dataclass(frozen=True)
+class Server:
     """A server process that listens."""
+
+    pid: int
+    port: int
+
+    def ask(self, path: str) -> bytes:
+        """One good answer, read to its end; a session that is being opened is waited for."""
+        while True:
+            status, body = self.answer(path)
+            if status == 200:
+                return body
+            if status != 503:
+                raise RuntimeError(f"{path} was answered with {status}: {body[:500]!r}")
+
+    def answer(self, path: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+
+@contextlib.contextmanager
+def serving(store: "FakeOss", environment: Mapping[str, str] = {}) -> Iterator[Server]:
+    """A server with an empty cache, until the end of the block."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "bench.opening", str(store), str(cache), str(port), str(latency)]
-    with subprocess.Popen(command) as process:
-        try:
-            deadline = time.monotonic() + 60
-            while process.poll() is None and time.monotonic() < deadline:
-                with contextlib.suppress(OSError):
-                    ask(port, "/healthz")
-                    break
-                time.sleep(0.02)
-            yield process, port
-        finally:
-            process.terminate()
-
-
-def ask(port: int, path: str) -> None:
-    """One good answer, read to its end."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    with contextlib.closing(connection):
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        body = answer.read()
-        assert answer.status == 200, body[:500]
+    with tempfile.TemporaryDirectory(prefix="bench-cache-") as cache:
+        command = [sys.executable, "-m", "historyserver", "serve", f"--store={store.url()}"]
+        command += [f"--cache={cache}", f"--listen=127.0.0.1:{port}"]
+        rights = {**os.environ, **store.environment("server"), **environment}
+        with subprocess.Popen(command, env=rights, stderr=subprocess.DEVNULL) as process:
+            try:
+                server = Server(process.pid, port)
+                deadline = time.monotonic() + 60
+                while process.poll() is None and time.monotonic() < deadline:
+                    with contextlib.suppress(OSError):
+                        server.ask("/healthz")
+                        break
+                    time.sleep(0.02)
+                yield server
+            finally:
+                process.terminate()
 
 
 @contextlib.contextmanager
@@ -127,24 +153,28 @@ def peak_memory(pid: int) -> Iterator[list[float]]:
         watcher.join()
 
 
-def tree_mib(pid: int) -> float:
-    total = 0
+def tree(pid: int) -> list[psutil.Process]:
+    """A process and what it started."""
     with contextlib.suppress(psutil.Error):
         root = psutil.Process(pid)
-        for process in (root, *root.children(recursive=True)):
-            with contextlib.suppress(psutil.Error):
-                total += process.memory_full_info().pss
+        return [root, *root.children(recursive=True)]
+    return []
+
+
+def tree_mib(pid: int) -> float:
+    """The PSS of a process tree."""
+    total = 0
+    for process in tree(pid):
+        with contextlib.suppress(psutil.Error):
+            total += process.memory_full_info().pss
     return total / (1 << 20)
 
 
-def main() -> None:
-    """The server of this benchmark: STORE CACHE PORT SECONDS_A_REQUEST."""
-    folder, cache, port, latency = sys.argv[1:]
-    store = SlowStore(LocalStore(Path(folder)), float(latency))
-    with Views(store, Path(cache), CACHE_BYTES) as views:
-        parts = Parts(store=store, store_url=folder, views=views, frontend=None)
-        uvicorn.run(create_app(parts), host="127.0.0.1", port=int(port), log_level="warning")
-
-
-if __name__ == "__main__":
-    main()
+def tree_cpu(pid: int) -> float:
+    """Seconds of CPU that a process tree has used."""
+    total = 0.0
+    for process in tree(pid):
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total

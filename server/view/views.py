@@ -192,6 +192,7 @@ class Views:
             raise
         with self._lock:
             session.known = replace(session.known, checked=time.monotonic())
+            session.saved |= session.opened is None  # by whomever, and whatever became of it
             if session.known.asked and not session.gone:
                 session.opened = opened
         return opened
@@ -288,7 +289,7 @@ class Views:
         with self._lock:
             is_settled = settled(facts, self._store.now() * 1000)
             session.known = Known(session.known.asked, began, 0.0, is_settled)
-            session.saved = True  # by whomever
+            session.saved = True
         return True
 
     def _forget(self) -> None:
