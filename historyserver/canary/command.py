@@ -5,19 +5,21 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from archive.errors import ArchiveError
+from archive.errors import ArchiveError, StoreMisconfigured
 from archive.layout import SessionKey
 from archive.settings import read, usage
-from archive.store.base import Store
 from archive.store.url import open_store
 from historyserver.canary.exposition import Exposition
+from historyserver.canary.reading import ArchiveReading, Reading, Sought
 from historyserver.canary.report import Standing, summary, table
 from historyserver.canary.run import Run
+from historyserver.canary.served import ServedReading
 from historyserver.canary.settings import CanarySettings
 from sidecar.discovery import look
 
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     settings = reading.values
     try:
         SessionKey(settings.namespace, settings.cluster, "session")
-        canary = Canary(settings, open_store(settings.store))
+        canary = Canary(settings, _reading(settings))
     except ArchiveError as error:
         return _refused(str(error))
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -53,6 +55,15 @@ def main(arguments: Sequence[str]) -> int:
         return canary.run()
 
 
+def _reading(settings: CanarySettings) -> Callable[[Sought], Reading]:
+    """Where a run looks for what it wrote. Raises StoreMisconfigured."""
+    if settings.server:
+        return partial(ServedReading, settings.server)
+    if not settings.store:
+        raise StoreMisconfigured("say where to read: give --store, or --server")
+    return partial(ArchiveReading, open_store(settings.store))
+
+
 def _refused(*problems: str) -> int:
     sys.stderr.write("".join(f"historyserver canary: {problem}\n" for problem in problems))
     return 2
@@ -61,9 +72,9 @@ def _refused(*problems: str) -> int:
 class Canary:
     """All runs, one after the other. `end` and `standing` for any thread."""
 
-    def __init__(self, settings: CanarySettings, store: Store) -> None:
+    def __init__(self, settings: CanarySettings, reading: Callable[[Sought], Reading]) -> None:
         self._settings = settings
-        self._store = store
+        self._reading = reading
         self._over = threading.Event()
         self._abandoned = threading.Event()
         self._lock = threading.Lock()
@@ -111,7 +122,7 @@ class Canary:
         if self._run is not None and session not in (None, self._run.session):
             self._finish()
         if self._run is None and session is not None:
-            self._run = Run(self._settings, self._store, session)
+            self._run = Run(self._settings, self._reading, session)
         if self._run is not None:
             self._run.write()
 

@@ -67,8 +67,28 @@ class Sought:
         return {Kind.LINES: self.log, Kind.EVENTS: _EVENTS}
 
 
+class Reading(Protocol):
+    """Where what was written is looked for."""
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """What can be found there."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is found, if that can be told."""
+        ...
+
+    def look(self, sink: Sink) -> None:
+        """Tells what is new. Raises StoreError: what was not told by then, the next look tells."""
+        ...
+
+
 class ArchiveReading:
     """Of one run. Not thread-safe."""
+
+    kinds = frozenset(Kind)
 
     def __init__(self, store: Store, sought: Sought) -> None:
         self._store = store
@@ -76,7 +96,6 @@ class ArchiveReading:
         self._nodes: dict[str, _Node | None] = {}
 
     def look(self, sink: Sink) -> None:
-        """Tells what is new. Raises StoreError: what was not told by then, the next look tells."""
         for node_id in self._store.list_folders(segments_prefix(self._sought.session)):
             if node_id not in self._nodes:
                 self._meet(node_id)
@@ -87,7 +106,6 @@ class ArchiveReading:
 
     @property
     def trouble(self) -> str:
-        """Why nothing is found though there is a session, if that can be told."""
         if not self._nodes or any(self._nodes.values()):
             return ""
         return f"none of the session's {len(self._nodes)} nodes has this host's name, {socket.gethostname()}"
@@ -277,7 +295,7 @@ class _Event(msgspec.Struct):
     message: str = ""
 
 
-def _read_line(run: str, line: bytes) -> Message | bool:
+def read_line(run: str, line: bytes) -> Message | bool:
     """Every line of the canary's log is a message."""
     return _of_run(line.decode("utf-8", "replace"), Kind.LINES, run)
 
@@ -295,7 +313,7 @@ def _read_event(run: str, line: bytes) -> Message | bool:
     return _of_run(event.message, Kind.EVENTS, run)
 
 
-_READ: Final = {Kind.LINES: _read_line, Kind.EVENTS: _read_event}
+_READ: Final = {Kind.LINES: read_line, Kind.EVENTS: _read_event}
 
 
 def _of_run(text: str, kind: Kind, run: str) -> Message | bool:

@@ -1,18 +1,19 @@
 """One run of the canary in one session: writes when told, reads back in a thread of its own."""
 
 import logging
+import math
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from archive.errors import StoreError
 from archive.layout import SessionKey
-from archive.store.base import Store
 from historyserver.canary.ledger import Ledger
 from historyserver.canary.message import Kind, Message
-from historyserver.canary.reading import ArchiveReading, Sought
+from historyserver.canary.reading import Reading, Sought
 from historyserver.canary.report import Standing
 from historyserver.canary.settings import CanarySettings
 from historyserver.canary.trail import Found
@@ -28,8 +29,8 @@ _TURN: Final = 0.1
 class Run:
     """`write` and `finish` from one thread, `standing` from any."""
 
-    def __init__(self, settings: CanarySettings, store: Store, session: str) -> None:
-        """Nothing is written yet. Raises NameInvalid."""
+    def __init__(self, settings: CanarySettings, reading: Callable[[Sought], Reading], session: str) -> None:
+        """Nothing is written yet. `reading`: where to look for what is sought. Raises NameInvalid."""
         self.session = session
         self._run = secrets.token_hex(4)
         self._began = time.monotonic()
@@ -38,13 +39,15 @@ class Run:
         self._events = Events(settings.collector, session)
         self._numbers = dict.fromkeys(Kind, 1)
         self._lock = threading.Lock()
-        self._ledgers = {kind: Ledger(settings.late_after) for kind in Kind}
         self._problems: dict[str, str] = {}
         self._damaged: set[str] = set()
         self._final = False
         key = SessionKey(settings.namespace, settings.cluster, session)
         sought = Sought(key, f"logs/{name}", self._run, int(time.time() * 1000))
-        self._reading = ArchiveReading(store, sought)
+        self._reading = reading(sought)
+        self._ledgers = {
+            kind: Ledger(settings.late_after if kind in self._reading.kinds else math.inf) for kind in Kind
+        }
         self._pause = min(_LONGEST_PAUSE, settings.late_after / 3)
         self._stopped = threading.Event()
         self._reader = threading.Thread(target=self._read, name="canary-reader", daemon=True)
@@ -90,7 +93,10 @@ class Run:
         now = self._now()
         with self._lock:
             return Standing(
-                {kind: ledger.verdict(now, final=self._final) for kind, ledger in self._ledgers.items()},
+                {
+                    kind: ledger.verdict(now, final=self._final and kind in self._reading.kinds)
+                    for kind, ledger in self._ledgers.items()
+                },
                 {kind: ledger.slowest for kind, ledger in self._ledgers.items()},
                 len(self._damaged),
                 "; ".join(problem for problem in self._problems.values() if problem),
@@ -144,7 +150,7 @@ class Run:
 
     def _settled(self) -> bool:
         with self._lock:
-            return all(ledger.settled for ledger in self._ledgers.values())
+            return all(self._ledgers[kind].settled for kind in self._reading.kinds)
 
     def _tell(self, part: str, problem: str) -> None:
         with self._lock:

@@ -20,11 +20,14 @@ NOWHERE = Address("", 0)
 
 @dataclass(frozen=True, slots=True)
 class CanarySettings:
-    """`store`, `namespace` and `cluster` as the collector beside it has them, with the right to read."""
+    """`namespace` and `cluster` as the collector beside it has them, and either `store` or `server`."""
 
-    store: str = required(STORE, "the archive that the collector writes into", "")
     namespace: str = required(TEXT, "the namespace of the collector", "")
     cluster: str = required(TEXT, "the cluster of the collector", "")
+    store: str = setting(STORE, "the archive that the collector writes into, to read there", "")
+    server: str = setting(
+        WEB_ADDRESS, "a history server to read from instead; it shows lines and no events", ""
+    )
     ray_dir: str = setting(FOLDER, "Ray's temp folder", "/tmp/ray")  # noqa: S108 - Ray's own default
     collector: str = setting(WEB_ADDRESS, "where the collector takes events", "http://127.0.0.1:8084")
     seconds: float = setting(SECONDS, "how long to write; 0 means until told to end", 0.0)

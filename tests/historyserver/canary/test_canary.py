@@ -4,13 +4,15 @@ import http.client
 import re
 import signal
 import socket
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_oss import FakeOss
-from faults.rig.collecting import free_port, until
+from faults.rig.collecting import ROOT, free_port, until
 from faults.rig.ray_node import RayNode
 
 from historyserver.canary import main
@@ -141,7 +143,7 @@ def test_without_a_session_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        ("--namespace ns --cluster c", "--store"),
+        ("--namespace ns --cluster c", "--store, or --server"),
         ("--store nonsense://x --namespace ns --cluster c", "nonsense"),
         ("--store file:///x --namespace ../x --cluster c", "namespace"),
         ("--store file:///x --namespace ns --cluster c --every 0", "--every"),
@@ -165,3 +167,35 @@ def test_an_address_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
         signal.signal(signal.SIGINT, old[0])
         signal.signal(signal.SIGTERM, old[1])
     assert address in capsys.readouterr().err
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """Starts a history server over a store; its address is returned."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(url: str) -> str:
+        listen = f"127.0.0.1:{free_port()}"
+        flags = ["--store", url, "--listen", listen, "--cache", str(tmp_path / "cache")]
+        started.append(subprocess.Popen([sys.executable, "-m", "historyserver", "serve", *flags], cwd=ROOT))
+        return f"http://{listen}"
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_lines_are_read_back_from_a_server_too(
+    collect: Start, fly: Start, serve: Callable[[str], str], store_url: str
+) -> None:
+    collecting = collect(store_url)
+    canary = fly("", collecting, server=serve(store_url))
+    until(lambda: re.search(r"lines: [1-9]\d* of", canary.said()), 60)
+    collecting.kill_collector()
+    until(lambda: re.search(r"lines: [4-9]\d of", canary.said()), 60)
+    outcome = canary.end()
+    assert outcome.code == 0, outcome.text
+    assert outcome.lines["seen"] == outcome.lines["sent"] > 40
+    assert outcome.events["sent"] > 40
+    assert outcome.events["seen"] == outcome.events["missing"] == outcome.events["overdue"] == 0
