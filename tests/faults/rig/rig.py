@@ -43,18 +43,21 @@ class Rig:
 
     def rest(self) -> None:
         """Nothing is written any more, and the last body is answered."""
+        self.rest_in_peace()
+        self.aggregator.settle()
+
+    def rest_in_peace(self) -> None:
+        """Nothing is written or posted any more."""
         for deed in self._busy:
             deed.stop()
         self._busy.clear()
-        self.aggregator.settle()
+        self.aggregator.close()
 
     def judge(self) -> None:
         """Fails unless the archive has everything."""
         nothing_is_missing(Archive(self.store), self.node, self.aggregator)
 
     def close(self) -> None:
-        for deed in self._busy:
-            deed.stop()
         if hasattr(self, "collecting"):
+            self.rest_in_peace()
             self.collecting.close()
-            self.aggregator.close()
