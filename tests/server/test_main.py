@@ -53,6 +53,7 @@ def test_the_process_answers_until_it_is_told_to_stop(tmp_path: Path) -> None:
             page = _get_when_it_listens(process, port, "/history/")
             assert page.startswith("<!doctype html>")
             assert "No sessions yet" in page
+            assert "\nhistoryserver_store_retries 0.0\n" in _get_when_it_listens(process, port, "/metrics")
         finally:
             process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
