@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 from dataclasses import dataclass, field
-from http import HTTPStatus
+from http.client import responses
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
@@ -64,7 +64,7 @@ class Answer:
             return file.read(self.body.length)
 
     def head(self) -> bytes:
-        lines = [f"HTTP/1.1 {self.status} {_phrase(self.status)}"]
+        lines = [f"HTTP/1.1 {self.status} {responses.get(self.status, 'Other')}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         if "Content-Length" not in self.headers and self.status not in {204, 304}:
             lines.append(f"Content-Length: {self.length}")
@@ -99,8 +99,10 @@ class Connection:
         except ValueError:
             raise Gone from None
         path, _, query = target.partition("?")
-        pairs = [tuple(pair.partition("=")[::2]) for pair in query.split("&") if pair]
-        return Request(method, path, pairs, headers)  # type: ignore[arg-type]  # partition gives two strings
+        pairs = [
+            (name, value) for name, _, value in (pair.partition("=") for pair in query.split("&")) if name
+        ]
+        return Request(method, path, pairs, headers)
 
     def read_body(self, length: int, *, pace: float | None = None) -> bytes:
         taken, self._buffer = self._buffer[:length], self._buffer[length:]
@@ -114,8 +116,8 @@ class Connection:
         while got < length:
             most = length - got
             if pace is not None:
-                self._wait(_TICK)
-                most = min(most, max(1, int(pace * _TICK)))
+                most = min(most, _step(pace))
+                self._wait(most / pace)
             try:
                 count = self._socket.recv_into(view[got:], most)
             except OSError:
@@ -181,10 +183,10 @@ class Connection:
             raise Gone
 
     def _trickle(self, data: bytes, pace: float) -> None:
-        step = max(1, int(pace * _TICK))
+        step = _step(pace)
         for start in range(0, len(data), step):
             self._socket.sendall(data[start : start + step])
-            self._wait(_TICK)
+            self._wait(step / pace)
 
     def _send_file(self, span: FileSpan) -> None:
         with span.path.open("rb") as file:
@@ -196,5 +198,6 @@ class Connection:
                 place, left = place + sent, left - sent
 
 
-def _phrase(status: int) -> str:
-    return HTTPStatus(status).phrase
+def _step(pace: float) -> int:
+    """Bytes to move at a time."""
+    return max(1, int(pace * _TICK))

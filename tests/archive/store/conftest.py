@@ -63,28 +63,31 @@ def any_store(make_store: MakeStore) -> Store:
     return make_store()
 
 
-@pytest.fixture(params=["local", "oss", "http"])
-def putting(request: pytest.FixtureRequest, tmp_path: Path, contract_oss: FakeOss) -> Iterator[Putting]:
-    """As a collector of the namespace `team` has it."""
-    if request.param == "oss":
-        url = contract_oss.url()
-        yield Putting(
-            OssStore(parse(url), source_from(contract_oss.environment("collector"))),
-            OssStore(parse(url), source_from(contract_oss.environment("operator"))),
-        )
-        return
-    folder = tmp_path / "volume"
-    folder.mkdir()
-    local = LocalStore(folder)
-    if request.param == "local":
-        yield Putting(local, local)
-        return
-    (tmp_path / "tokens").write_text(f"team sha256:{hashlib.sha256(b'ours').hexdigest()}\n")
-    (tmp_path / "token").write_text("ours")
-    with taking_puts(local, TokenFile(tmp_path / "tokens")) as url:
-        store = HttpStore(url, tmp_path / "token")
+@pytest.fixture(scope="session")
+def putting_over_http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Putting]:
+    folder = tmp_path_factory.mktemp("server")
+    (folder / "tokens").write_text(f"team sha256:{hashlib.sha256(b'ours').hexdigest()}\n")
+    (folder / "token").write_text("ours")
+    local = LocalStore(tmp_path_factory.mktemp("volume"))
+    with taking_puts(local, TokenFile(folder / "tokens")) as url:
+        store = HttpStore(url, folder / "token")
         yield Putting(store, local)
         store.close()
+
+
+@pytest.fixture(params=["local", "oss", "http"])
+def putting(request: pytest.FixtureRequest, tmp_path: Path, contract_oss: FakeOss) -> Putting:
+    """As a collector of the namespace `team` has it."""
+    if request.param == "http":
+        over_http: Putting = request.getfixturevalue("putting_over_http")
+        return over_http
+    if request.param == "local":
+        return Putting(LocalStore(tmp_path), LocalStore(tmp_path))
+    address = parse(contract_oss.url())
+    return Putting(
+        OssStore(address, source_from(contract_oss.environment("collector"))),
+        OssStore(address, source_from(contract_oss.environment("operator"))),
+    )
 
 
 @contextmanager
