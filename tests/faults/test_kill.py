@@ -16,8 +16,12 @@ LONG = [pytest.param(number, marks=pytest.mark.soak) for number in range(1, 8)]
 
 @pytest.mark.parametrize("story", [0, *LONG])
 def test_nothing_is_lost_and_nothing_wrong_however_often_it_is_killed(
-    story: int, rig: Rig, chance: random.Random, rounds: Callable[[int, int], int]
+    story: int,
+    request: pytest.FixtureRequest,
+    chance: random.Random,
+    rounds: Callable[[int, int], int],
 ) -> None:
+    rig: Rig = request.getfixturevalue("oss_rig" if story % 2 else "rig")
     rig.begin(flush_seconds=chance.choice((0.1, 0.3, 1.0)))
     rig.keep_busy()
     alone = 0
@@ -62,3 +66,14 @@ def take_over(rig: Rig) -> None:
     until(lambda: gone(orphan))
     before = len(rig.aggregator.acknowledged)
     until(lambda: len(rig.aggregator.acknowledged) > before + 1000)
+
+
+def test_one_that_is_told_to_end_before_it_has_the_spool_takes_the_last_bytes_all_the_same(rig: Rig) -> None:
+    rig.begin(flush_seconds=0.1)
+    until(rig.aggregator.post)
+    rig.fall_silent()
+    rig.collecting.kill_supervisor()
+    rig.collecting.start()
+    rig.node.append("raylet.out", b"the last bytes\n")
+    assert rig.collecting.end() == 0
+    rig.judge()

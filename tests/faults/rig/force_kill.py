@@ -16,7 +16,7 @@ def killed_with_its_volume(rig: Rig) -> float:
     """Kills everything of the node at once and removes its disk; when that was, in Unix seconds."""
     killed_at = time.time()
     rig.collecting.kill()
-    rig.rest_in_peace()
+    rig.fall_silent()
     shutil.rmtree(rig.folder)
     return killed_at
 

@@ -43,10 +43,10 @@ class Rig:
 
     def rest(self) -> None:
         """Nothing is written any more, and the last body is answered."""
-        self.rest_in_peace()
+        self.fall_silent()
         self.aggregator.settle()
 
-    def rest_in_peace(self) -> None:
+    def fall_silent(self) -> None:
         """Nothing is written or posted any more."""
         for deed in self._busy:
             deed.stop()
@@ -59,5 +59,5 @@ class Rig:
 
     def close(self) -> None:
         if hasattr(self, "collecting"):
-            self.rest_in_peace()
+            self.fall_silent()
             self.collecting.close()
