@@ -88,8 +88,8 @@ class Session:
     @property
     def started_ms(self) -> int | None:
         """Its start; None where neither an entry nor its name tells."""
-        readable = self._readable
-        return (readable[0].started_ms if readable else 0) or self.key.started_ms
+        told = (self.head.started_ms if self.head else 0) or (self.worker.started_ms if self.worker else 0)
+        return told or self.key.started_ms
 
     @property
     def seen_ms(self) -> int:
@@ -99,25 +99,26 @@ class Session:
         voice = self.head or self.worker
         return int(voice.modified * 1000) if voice is not None else 0
 
+    # An entry that can't be read says nothing, so the other one's word counts where there is one.
+
     @property
     def ray_version(self) -> str:
-        return next((entry.ray_version for entry in self._readable if entry.ray_version), "")
+        return (self.head.ray_version if self.head else "") or (
+            self.worker.ray_version if self.worker else ""
+        )
 
     @property
     def python_version(self) -> str:
-        return next((entry.python_version for entry in self._readable if entry.python_version), "")
+        head, worker = self.head, self.worker
+        return (head.python_version if head else "") or (worker.python_version if worker else "")
 
     @property
     def owner_kind(self) -> str:
-        return next((entry.owner_kind for entry in self._readable if entry.owner_kind), "")
+        return (self.head.owner_kind if self.head else "") or (self.worker.owner_kind if self.worker else "")
 
     @property
     def owner_name(self) -> str:
-        return next((entry.owner_name for entry in self._readable if entry.owner_name), "")
-
-    @property
-    def _readable(self) -> list[Entry]:
-        return [entry for entry in (self.head, self.worker) if entry is not None and not entry.trouble]
+        return (self.head.owner_name if self.head else "") or (self.worker.owner_name if self.worker else "")
 
     def state(self, now_ms: int, lost_after_ms: int) -> State:
         """Ended if it said so, lost if it had been silent for too long when it was last looked at."""
