@@ -148,7 +148,6 @@ class Process:
         name = signal.Signals(number).name
         log.info("told to end by %s", name)
         self._receiver.stop()
-        self._open_soon()
         if self._collector is not None:
             self._collector.end(f"told to end by {name}")
         return 0
