@@ -7,6 +7,7 @@ from typing import Final
 
 from archive.errors import NameInvalid
 from archive.layout import Origin, SegmentName, SessionKey, segments_prefix
+from archive.segment import Facts
 from archive.store.base import ObjectInfo
 from server.fold.lines import Fragment, joined, settled
 from server.fold.run import RunResult, SegmentRead, StreamKey
@@ -16,7 +17,8 @@ from server.view.manifest import Carried, Damage, Manifest, OriginState
 SMALLEST_RUN: Final = 1 << 20
 LARGEST_RUN: Final = 3 << 20
 LARGEST_CARRIED: Final = 1 << 20
-MOST_GAPS: Final = 1_000
+MOST_GAPS: Final = 100
+MOST_GAPPED: Final = 100
 
 OriginKey = tuple[str, str]
 """Node id and origin."""
@@ -153,14 +155,14 @@ def _after(state: OriginState, one: Listed, read: SegmentRead, last: int) -> Ori
     facts = read.facts
     sequence = one.name.sequence
     closed = sequence < last or (facts is not None and facts.closed)
-    losses, gaps, node = state.losses, set(state.gaps), state.node
+    losses, gaps = state.losses, state.gaps
     written_ms, final = state.written_ms, state.final
     if facts is not None:
         losses = {
             name: max(facts.losses.get(name, 0), losses.get(name, 0)) for name in {*losses, *facts.losses}
         }
-        gaps |= {(mark.stream, mark.offset) for mark in facts.marks if mark.kind == "gap"}
-        node, final = dict(facts.node) or node, facts.final or final
+        gaps = _gaps(gaps, facts)
+        final = facts.final or final
         if plausible(facts.written_ms * 1_000_000):
             written_ms = max(facts.written_ms, written_ms)
     return OriginState(
@@ -173,10 +175,18 @@ def _after(state: OriginState, one: Listed, read: SegmentRead, last: int) -> Ori
         open_size=0 if closed else one.info.size,
         written_ms=written_ms,
         final=final,
-        node=node,
         losses=losses,
-        gaps=tuple(sorted(gaps)[:MOST_GAPS]),
+        gaps=gaps,
     )
+
+
+def _gaps(known: Mapping[str, tuple[int, ...]], facts: Facts) -> Mapping[str, tuple[int, ...]]:
+    """With those of one more footer. A gap comes twice where a segment is read again."""
+    found = {stream: set(offsets) for stream, offsets in known.items()}
+    for mark in facts.marks:
+        if mark.kind == "gap":
+            found.setdefault(mark.stream, set()).add(mark.offset)
+    return {stream: tuple(sorted(found[stream])[:MOST_GAPS]) for stream in sorted(found)[:MOST_GAPPED]}
 
 
 def _origin_key(name: SegmentName) -> OriginKey:

@@ -1,4 +1,4 @@
-"""The manifest of a view: which parts it has and what they cover. Format 1.
+"""The manifest of a view: which parts it has and what they cover. Format 2.
 
     v1/views/<namespace>/<cluster>/<session>/<schema>/manifests/<bytes covered>-<digest>.json
     v1/views/<namespace>/<cluster>/<session>/<schema>/parts/<digest>.parquet
@@ -13,7 +13,6 @@ joins the versions of relations and parts; other versions' objects are never rea
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -26,7 +25,7 @@ from server.fold.fields import UNKNOWN_FIELD
 from server.view.errors import PartDamaged
 from server.view.schema import SCHEMA_VERSION
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 class FileRef(Struct, frozen=True):
@@ -57,9 +56,10 @@ class OriginState(Struct, frozen=True, kw_only=True):
     open_size: int = 0
     written_ms: int = 0
     final: str | None = None
-    node: Mapping[str, str] = {}
     losses: Mapping[str, int] = {}
-    gaps: tuple[tuple[str, int], ...] = ()  # streams and offsets of gap marks
+    gaps: Mapping[
+        str, tuple[int, ...]
+    ] = {}  # offsets of gap marks by stream, some of them where they are many
 
 
 class Carried(Struct, frozen=True):
@@ -155,8 +155,8 @@ def sentences(manifest: Manifest, unreadable: Sequence[tuple[str, str, int]]) ->
             if amount
         ]
         missing += [
-            f"{stream} of {where} lacks bytes in {count} {'place' if count == 1 else 'places'}"
-            for stream, count in sorted(Counter(stream for stream, _ in origin.gaps).items())
+            f"{stream} of {where} lacks bytes in {len(gaps)} {'place' if len(gaps) == 1 else 'places'}"
+            for stream, gaps in sorted(origin.gaps.items())
         ]
     return missing + [_not_used(*one) for one in unreadable]
 
