@@ -210,7 +210,7 @@ def test_a_log_is_not_doubled_when_the_collector_is_killed(
     [
         ({"namespace": "../other"}, "namespace"),
         ({"store": "nonsense://x"}, "nonsense"),
-        ({"store": "file://[x"}, "is no URL"),
+        ({"store": "file://[x"}, "Invalid IPv6 URL"),
         ({"flush_seconds": "soon"}, "--flush-seconds"),
         ({"poll_seconds": "0"}, "--poll-seconds"),
     ],
