@@ -209,6 +209,10 @@ class Keeper:
             opened = self._saving.save(key, opened, final=False)
         return opened
 
+    def open(self, key: SessionKey) -> None:
+        """As a server that never saw it."""
+        self._opening.up_to_date(key, None, lambda _done, _total: None)
+
     def close(self) -> None:
         self._pool.close()
         self._threads.shutdown()
@@ -237,9 +241,12 @@ def two_weeks() -> Iterator[Figure]:
         yield Figure("  manifest", manifest.size / 1024, "KiB", MANIFEST_KIB)
         store.seconds = LATENCY
         with contextlib.closing(Keeper(store, folder / "other")) as keeper:
-            began = time.perf_counter()
-            keeper.refresh(key, None)
-            yield Figure("  open it in a new server, 20 ms a request", time.perf_counter() - began, "s", 1.0)
+            began, cpu = time.perf_counter(), tree_cpu(os.getpid())
+            keeper.open(key)
+            seconds, cpu = time.perf_counter() - began, tree_cpu(os.getpid()) - cpu
+        yield Figure("  open it in a new server, 20 ms a request", seconds, "s", 1.0)
+        yield Figure("    CPU", cpu, "s", 2.0)
+        del opened  # its files are below the folder
 
 
 def _grown(
