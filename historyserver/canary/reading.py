@@ -155,10 +155,15 @@ class _Node:
 
     def look(self, sink: Sink) -> None:
         """Raises StoreError."""
-        window = [segment for info in self._listed() if (segment := self._segment(info, sink)) is not None]
-        for segment in window:
-            facts = segment.footer.facts
-            self._losses[facts.name.origin] = facts.losses
+        window: list[Segment] = []
+        waiting: set[Origin] = set()
+        for name, info in self._listed():
+            segment = self._segment(info, sink)
+            if segment is not None:
+                window.append(segment)
+                self._losses[name.origin] = segment.footer.facts.losses
+            elif info.key not in self._unreadable:
+                waiting.add(name.origin)
         reader = Reader(self._store)
         # An open segment that was put again meanwhile is read at the next look.
         with contextlib.suppress(ObjectChanged):
@@ -167,7 +172,7 @@ class _Node:
                     trail = self._trails.setdefault((origin, kind), self._trail(kind))
                     trail.marked |= _marked(stream, origin, window)
                     _follow(reader, extent, trail, kind, sink)
-        self._let_go(window)
+        self._let_go(window, waiting)
 
     def _trail(self, kind: Kind) -> Trail:
         return Trail(partial(_READ[kind], self._sought.run), whole=kind is Kind.EVENTS)
@@ -187,7 +192,7 @@ class _Node:
                 lost += -(-sum(map(since, _LOG_BYTES_LOST)) // _LINE_BYTES)
         return lost
 
-    def _listed(self) -> list[ObjectInfo]:
+    def _listed(self) -> list[tuple[SegmentName, ObjectInfo]]:
         """Segments that are not done with."""
         followed = sorted(self._done)[-_ORIGINS:]
         since = min((self._done[origin] for origin in followed), default="")
@@ -195,7 +200,7 @@ class _Node:
         for info in self._store.list(self._prefix, after=since):
             name = _named(info)
             if name is not None and info.key > self._done.get(name.origin, ""):
-                found.append(info)
+                found.append((name, info))
         return found
 
     def _segment(self, info: ObjectInfo, sink: Sink) -> Segment | None:
@@ -213,9 +218,11 @@ class _Node:
                 self._open[info.key] = known
         return known
 
-    def _let_go(self, window: list[Segment]) -> None:
-        """Of closed segments those that were looked through, from each origin's first on."""
-        stuck: set[Origin] = set()
+    def _let_go(self, window: list[Segment], stuck: set[Origin]) -> None:
+        """Of closed segments those that were looked through, from each origin's first on.
+
+        `stuck`: origins that have a segment which could not be read just now.
+        """
         for place, segment in enumerate(window):
             name, origin = segment.footer.facts.name, segment.footer.facts.name.origin
             through = segment.footer.facts.closed and self._is_through(segment)
@@ -229,7 +236,7 @@ class _Node:
         kinds = {stream: kind for kind, stream in self._sought.streams.items()}
         origin = segment.footer.facts.name.origin
         return all(
-            self._trails[origin, kinds[entry.stream]].has(entry.start, entry.end)
+            (trail := self._trails.get((origin, kinds[entry.stream]))) and trail.has(entry.start, entry.end)
             for entry in segment.footer.frames
             if entry.stream in kinds and entry.raw_length
         )

@@ -72,6 +72,9 @@ class Counting(LocalStore):
         self.keys: list[str] = []
         self.failing = False
         self.meanwhile: Callable[[], object] | None = None
+        """Done before the next read of a segment."""
+        self.between: Callable[[], object] | None = None
+        """Done before the next read of a footer."""
 
     def get(self, key: str, **how: Any) -> Object:
         meanwhile, self.meanwhile = self.meanwhile, None
@@ -80,6 +83,9 @@ class Counting(LocalStore):
         return self._asked(key, super().get, key, **how)
 
     def get_suffix(self, key: str, length: int, **how: Any) -> Object:
+        between, self.between = self.between, None
+        if between is not None:
+            between()
         return self._asked(key, super().get_suffix, key, length, **how)
 
     def _asked(self, key: str, read: Callable[..., Object], *what: Any, **how: Any) -> Object:
@@ -352,7 +358,20 @@ def test_the_rest_of_a_line_that_never_comes_holds_up_little(
 def test_a_segment_that_is_put_again_while_it_is_read_is_read_at_the_next_look(
     store: Counting, reading: ArchiveReading
 ) -> None:
+    put(store, 1, ("events", 0, event(1)))
+    put(store, 2, (LOG, 0, lines(1)), closed=False)
+    store.meanwhile = lambda: put(store, 2, (LOG, 0, lines(1, 2)), closed=False)
+    assert look(reading).of == {Kind.LINES: [], Kind.EVENTS: []}
+    assert look(reading).of == {Kind.LINES: [(1, None), (2, 1)], Kind.EVENTS: [(1, None)]}
+
+
+def test_a_segment_that_is_put_again_while_it_is_listed_is_not_passed_by(
+    store: Counting, reading: ArchiveReading
+) -> None:
     put(store, 1, (LOG, 0, lines(1)), closed=False)
-    store.meanwhile = lambda: put(store, 1, (LOG, 0, lines(1, 2)), closed=False)
-    assert look(reading).of[Kind.LINES] == []
-    assert look(reading).of[Kind.LINES] == [(1, None), (2, 1)]
+    assert look(reading).of[Kind.LINES] == [(1, None)]
+    put(store, 1, (LOG, 0, lines(1)), closed=False)
+    put(store, 2, (LOG, len(lines(1, 2)), lines(3)))
+    store.between = lambda: put(store, 1, (LOG, 0, lines(1, 2)))
+    assert look(reading).of[Kind.LINES] == [(3, None)]
+    assert look(reading).of[Kind.LINES] == [(2, 1)]
