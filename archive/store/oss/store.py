@@ -126,7 +126,6 @@ class OssStore:
             if page.next is None:
                 return
             parameters["continuation-token"] = page.next
-            parameters.pop("start-after", None)
 
     def _delete(self, names: Sequence[str]) -> None:
         asked = self._asked(DELETE, names[0])

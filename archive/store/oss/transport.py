@@ -125,9 +125,8 @@ class Transport(HttpClient):  # type: ignore[misc]  # as above
             if found is Trouble.LOST and not body.gone:
                 found = Trouble.CUT
             raise LineFailed(found, detail) from error
-        content_type = response.headers.get("Content-Type", "")
-        if REQUEST_ID not in response.headers or "html" in content_type:
-            raise NotOss(response.status, content_type)
+        if REQUEST_ID not in response.headers:
+            raise NotOss(response.status, response.headers.get("Content-Type", ""))
         response.headers.setdefault("Date", formatdate(usegmt=True))  # the client can't read errors without
         return Answered(request, response, content)
 

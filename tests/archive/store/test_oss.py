@@ -143,8 +143,13 @@ from archive.store import open_store
 
 store = open_store(sys.argv[1])
 store.put("v1/parent", b"1")
+ready, begun = os.pipe()
 child = os.fork()
-for number in range(50):
+if child:
+    os.read(ready, 1)
+else:
+    os.write(begun, b"x")
+for number in range(200):
     name = f"v1/{'parent' if child else 'child'}-{number}"
     store.put(name, name.encode())
     assert store.get(name).data == name.encode()
@@ -154,7 +159,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     command = [sys.executable, "-c", program, oss.url()]
     subprocess.run(command, check=True, env=oss.environment("operator"), timeout=50)
-    assert len(oss.keys("root/v1/")) == 101
+    assert len(oss.keys("root/v1/")) == 401
 
 
 def test_the_proxy_of_the_environment_is_used_but_for_what_it_leaves_out(
