@@ -5,6 +5,7 @@ In steady state it takes at most 60 requests to list a minute while somebody loo
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable
 from typing import Final
@@ -15,6 +16,8 @@ from archive.store.base import Store
 from server.session_index import SessionIndex
 from server.sessions import Session, Snapshot
 from server.view.errors import SessionUnknown
+
+_log = logging.getLogger(__name__)
 
 _FRESH_SECONDS: Final = 1.0
 """How old what is shown gets, for each request to list that a refresh takes."""
@@ -60,8 +63,12 @@ class Catalog:
         while True:
             try:
                 await asyncio.shield(self._refresh())
-                pause = 0.0 if self._index.behind else _UNASKED_SECONDS * self._index.requests
+                rest = max(_UNASKED_SECONDS * self._index.requests, _RARITY * self._cost)
+                pause = 0.0 if self._index.behind else rest
             except StoreError:  # told to whoever asks
+                pause = _TROUBLE_SECONDS
+            except Exception:  # noqa: BLE001 - the next one may go well
+                _log.exception("the catalog was not refreshed this time")
                 pause = _TROUBLE_SECONDS
             await asyncio.sleep(pause)
 

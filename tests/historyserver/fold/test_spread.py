@@ -16,8 +16,8 @@ from historyserver.demo.addresses import free_ports
 from historyserver.demo.cluster import Cluster, Node, clean_environment
 from historyserver.demo.processes import Family
 
-SESSIONS = 40
-KILLED_AFTER = 6
+SESSIONS = 24
+KILLED_AFTER = 4
 
 
 @dataclass(frozen=True)
