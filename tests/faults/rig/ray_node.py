@@ -47,8 +47,8 @@ class RayNode:
         """What `ray start --head` leaves in the folder."""
         self.nodes.append(node_id)
         self.logs.mkdir(parents=True, exist_ok=True)
-        (self.folder / f"metrics_agent_port_{node_id}").write_text("1")
-        (self.folder / f"gcs_server_port_{node_id}").write_text("1")
+        for name in ("gcs_server_port", "metrics_agent_port"):  # in this order
+            (self.folder / f"{name}_{node_id}").write_text("1")
         latest = self._ray_dir / "session_latest.new"
         latest.symlink_to(self.folder)
         latest.rename(self._ray_dir / "session_latest")
