@@ -31,6 +31,8 @@ LONGEST_END: Final = 25.0
 """Seconds, whatever the settings say: the supervisor waits little longer."""
 LONGEST_CHANGE: Final = 2.0
 """Seconds that a node's last bytes may take when another follows it: the main loop waits for them."""
+MUCH: Final = 64 << 20
+"""Bytes of logs in one turn, after which the next one is worth making soon."""
 LEFT_OVER: Final = "the collector was gone when this node ended; a later one finished it"
 
 Tell = Callable[[str, str], None]
@@ -53,6 +55,7 @@ class Collector:
         self._life: Life | None = None
         self._sink: NodeSpool = spool.unassigned()
         self._assigned = False
+        self.far_behind = False
         self._left_over_taken = False
         self._shown: dict[str, CatalogEntry] = {}
         storing = Storing(store, metrics)
@@ -109,7 +112,9 @@ class Collector:
             self._wait_for_node()
             self._announce(seen)
         if life is not None:
-            self._metrics.lag_bytes.set(life.tick().lag_bytes, "logs")
+            scan = life.tick()
+            self.far_behind = scan.bytes_read >= MUCH
+            self._metrics.lag_bytes.set(scan.lag_bytes, "logs")
             self._show(life.entry())
             self._take_left_over()  # before what may find no room: storing them makes some
             if not unknown and not self._assigned:

@@ -33,6 +33,8 @@ log = logging.getLogger("sidecar")
 END_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 SIGNALS: Final = END_SIGNALS | {signal.SIGUSR1}
 TURN_SECONDS: Final = 1.0
+HURRIED_SECONDS: Final = 0.4
+"""Of a turn when logs are far behind, as after an outage."""
 HANDOVER_SECONDS: Final = 3.0
 """How long another collector may hold the spool: one that has lost its supervisor goes within a turn."""
 PID_FILE: Final = "supervisor.pid"
@@ -77,9 +79,10 @@ class Process:
         self._open_soon()  # before the receiver: what comes while there is no spool is lost
         self._receiver.start()
         while True:
-            next_turn = time.monotonic() + TURN_SECONDS
+            began = time.monotonic()
             self._turn()
-            number = self._wait(next_turn)
+            hurried = self._collector is not None and self._collector.far_behind
+            number = self._wait(began + (HURRIED_SECONDS if hurried else TURN_SECONDS))
             if number is not None:
                 return self._end(number)
 
