@@ -101,6 +101,7 @@ class Collector:
         return end(self._life, self._flushing, self._catalog, reason, seconds)
 
     def _turn(self, seen: Look, *, last: bool) -> None:
+        self.far_behind = False
         self._flushing.watch()
         now = time.monotonic() + (STAND_IN_AFTER if last else 0.0)
         sighting = self._watch.see(seen, now, self._told_by_events(seen))
