@@ -6,7 +6,7 @@ from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from archive.layout import SEGMENTS
+from archive.layout import SEGMENTS, Role
 from archive.store.url import open_store
 
 from .aggregator import LARGE, Aggregator
@@ -63,7 +63,7 @@ class Life:
         for number in range(len(self._points)):
             assert self._reached(number).exists(), f"{self._points[number]} was not reached"
         nothing_is_missing(Archive(self._store), self._node, self._aggregator, again=200)
-        (entry,) = Archive(self._store).catalog
+        (entry,) = (one for one in Archive(self._store).catalog if one.role is Role.HEAD)
         assert entry.state == "ended", f"{entry} {(self._folder / 'collect.log').read_text()}"
 
     def _follow(self) -> None:
