@@ -34,7 +34,7 @@ def test_a_killed_collector_loses_and_doubles_nothing(
 ) -> None:
     collecting = collect(store_url)
     canary = fly(store_url, collecting)
-    kills = rounds(1, 60)
+    kills = rounds(1, 20)
     for kill in range(1, kills + 1):
         canary.until_seen(10 * kill)
         before = until(collecting.collector)
