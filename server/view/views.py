@@ -159,15 +159,14 @@ class Views:
 
     def _fly(self, key: SessionKey, session: _Session, flight: "Future[View]") -> None:
         """Opens and hands out the view, then saves what it brought."""
-        before = session.opened
+        before = kept = session.opened
         began = time.monotonic()
-        opened: Opened | None = None
         is_settled = False
         try:
-            opened = self._open(key, session)
+            kept = opened = self._open(key, session)
             is_settled = settled(opened.view.facts, self._store.now() * 1000)
             flight.set_result(opened.view)
-            opened = self._saved(key, session, opened, final=is_settled)
+            kept = self._saved(key, session, opened, final=is_settled)
         except BaseException as error:  # noqa: BLE001 - it is for whoever waits
             if not flight.done():
                 flight.set_exception(error)
@@ -178,7 +177,7 @@ class Views:
             with self._lock:
                 session.flight = None
                 session.known = Known(session.known.asked, began, cost, is_settled)
-                session.opened = opened if session.known.asked and not session.gone else None
+                session.opened = kept if session.known.asked and not session.gone else None
 
     def _open(self, key: SessionKey, session: _Session) -> Opened:
         def progress(done: int, total: int) -> None:
@@ -216,8 +215,9 @@ class Views:
         """Removes what was replaced long ago, once in a while."""
         now = time.monotonic()
         if now - session.cleared >= CLEAR_SECONDS:
-            session.cleared, session.saved = now, False
+            session.cleared = now
             self._stored.clear(key)
+            session.saved = False
 
     def _keep_fresh(self) -> None:
         while not self._ending.wait(TICK_SECONDS):
@@ -283,6 +283,7 @@ class Views:
     def _folded_already(self, key: SessionKey, session: _Session) -> bool:
         """Whether the stored view holds all that is stored, so that nobody needs to open it now."""
         began = time.monotonic()
+        session.known = replace(session.known, checked=began)  # whatever comes, others have their turn first
         facts = self._opening.folded(key)
         if facts is None:
             return False

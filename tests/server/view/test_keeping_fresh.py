@@ -2,14 +2,16 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from archive.errors import TransientStoreError
 from archive.layout import Origin, SegmentName, SessionKey, segments_prefix
 from archive.segment import Range
-from archive.store.base import Object
+from archive.store.base import Object, ObjectInfo
 from archive.store.local import LocalStore
 from server.view import freshness, saving, views
 from server.view.errors import ViewPending
@@ -42,6 +44,17 @@ def store(tmp_path: Path) -> LocalStore:
     root = tmp_path / "store"
     root.mkdir()
     return LocalStore(root)
+
+
+class FailingStore(LocalStore):
+    """Can be listed no more once `down` is set."""
+
+    down = False
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        if self.down:
+            raise TransientStoreError("the test says so")
+        return super().list(prefix, after=after)
 
 
 @pytest.fixture
@@ -118,6 +131,28 @@ def test_how_far_a_fold_is_is_told_while_it_runs(
     finally:
         pending.close()
         os.close(gate)
+
+
+def test_an_opened_session_is_shown_as_it_was_while_the_store_is_out(
+    store: LocalStore,
+    put_node: Callable[[int], None],
+    store_catalog: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(freshness, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(freshness, "SHARE", 0.0)
+    store_catalog(store, KEY, state="running")
+    put_node(1)
+    failing = FailingStore(tmp_path / "store")
+    with closing(Views(failing, tmp_path / "cache", 1 << 30)) as opened:
+        view = opened.open(KEY, 60)
+        failing.down = True
+        put_node(2)
+        assert [nodes(opened.open(KEY, 60)) for _ in range(3)] == [1, 1, 1]
+        failing.down = False
+        await_that(lambda: nodes(opened.open(KEY, 60)) == 2)
+        assert nodes(view) == 1
 
 
 def test_what_was_replaced_goes_after_an_hour(
