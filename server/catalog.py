@@ -19,8 +19,8 @@ from server.view.errors import SessionUnknown
 
 _log = logging.getLogger(__name__)
 
-_FRESH_SECONDS: Final = 1.0
-"""How old what is shown gets, for each request to list that a refresh takes."""
+_FRESH_SECONDS: Final = 1.2
+"""How old what is shown gets, for each request to list that a refresh takes; views list a little, too."""
 _UNASKED_SECONDS: Final = 2.0
 """The same while nobody asks."""
 _TROUBLE_SECONDS: Final = 5.0
