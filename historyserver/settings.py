@@ -23,8 +23,8 @@ A store's URL is one of these:
 | URL | what it names |
 |---|---|
 | `oss://bucket/root?region=cn-hangzhou` | a root in a bucket of OSS, by the region's internal endpoint; \
-`endpoint=` names another one, with `cname=true` a domain of your own. Who asks is in the environment: access \
-keys, an STS token, RRSA, or the machine's role |
+`endpoint=` names another one, with `cname=true` a domain of your own. Who asks is in the environment: \
+access keys, an STS token, RRSA, or the machine's role |
 | `file:///path` | a folder of this machine, which must be there |
 | `http://host/base?token_file=/path` | for collectors: a server that takes puts into its folder, and the \
 token that it knows them by; `https://`, too |
