@@ -45,7 +45,7 @@ def test_a_node_that_dies_with_its_volume_loses_ten_seconds_at_most(
 ) -> None:
     lost = []
     with stalls() as stalled:
-        for number in range(rounds(1, 15)):
+        for number in range(rounds(1, 8)):
             rigs = [make_rig(3 * number + place) for place in range(3)]
             lost += lost_by(rigs, chance, (12.0, rounds(13, 25)))
     print(f"lost {sorted(round(each, 1) for each in lost)} s, stalls of {stalled.longest:.1f} s")
