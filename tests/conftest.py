@@ -16,6 +16,12 @@ LONGEST_SOAK = 20 * 60
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("long tests")
     group.addoption("--soak", action="store_true", help="run the long forms of tests, and nothing else")
+    group.addoption(
+        "--soak-minutes",
+        type=float,
+        default=10.0,
+        help="how long the test lasts that lasts as long as one likes",
+    )
     group.addoption("--seed", type=int, help="what random tests draw from; a failed one tells its own")
 
 
@@ -26,6 +32,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items if soaking else ():
         mark = item.get_closest_marker("soak")
         longest = mark.kwargs.get("timeout", LONGEST_SOAK) if mark else LONGEST_SOAK
+        if "soak_seconds" in getattr(item, "fixturenames", ()):
+            longest += 60 * config.getoption("--soak-minutes")
         item.add_marker(pytest.mark.timeout(longest), append=False)
 
 
@@ -46,6 +54,12 @@ def soaking(request: pytest.FixtureRequest) -> bool:
 def rounds(soaking: bool) -> Callable[[int, int], int]:
     """The first number in `make test`, the second in `make soak`."""
     return lambda short, long: long if soaking else short
+
+
+@pytest.fixture
+def soak_seconds(request: pytest.FixtureRequest) -> float:
+    """What `--soak-minutes` says."""
+    return 60 * float(request.config.getoption("--soak-minutes"))
 
 
 @pytest.fixture

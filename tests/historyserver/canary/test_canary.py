@@ -21,12 +21,7 @@ Start = Callable[..., Any]
 
 
 def is_well(outcome: Any) -> bool:
-    bad = ("missing", "doubled", "out of order", "wrong", "overdue", "told")
-    return outcome.code == 0 and not any(
-        column[name] or column["seen"] < column["sent"] or column["sent"] < 20
-        for column in (outcome.lines, outcome.events)
-        for name in bad
-    )
+    return outcome.is_whole() and min(outcome.lines["sent"], outcome.events["sent"]) >= 20
 
 
 def test_a_killed_collector_loses_and_doubles_nothing(
@@ -37,9 +32,11 @@ def test_a_killed_collector_loses_and_doubles_nothing(
     kills = rounds(1, 20)
     for kill in range(1, kills + 1):
         canary.until_seen(10 * kill)
-        before = until(collecting.collector)
-        collecting.kill_collector()
-        until(lambda pid=before: collecting.collector() not in (None, pid), 60)
+        if kill % 4:
+            collecting.kill_collector()
+        else:  # so that no supervisor comes to wait for long
+            collecting.kill()
+            collecting.start()
     canary.until_seen(10 * kills + 20)
     assert is_well(outcome := canary.end()), outcome.text
     assert outcome.lines["sent"] >= 10 * kills + 20
