@@ -1,9 +1,13 @@
 """What OSS's successes say, where the stand-in is too well-behaved to say it."""
 
+import random
+
 import pytest
+from fake_oss import objects
 
 from archive.errors import StoreError, StoreMisconfigured, StoreRefused, TransientStoreError
 from archive.store.oss.answers import Reply, nothing_of, object_of, page_of, undeleted
+from archive.store.oss.checksum import crc64
 from archive.store.oss.clock import StoreClock, seconds_of
 from archive.store.oss.errors import DELETE, GET, HEAD, LIST, Asked
 from archive.store.oss.span import Span
@@ -51,6 +55,12 @@ def test_a_part_other_than_the_one_asked_for_is_no_answer(
 )
 def test_a_part_is_cut_out_of_the_whole_where_that_is_what_comes(span: Span, data: bytes) -> None:
     assert object_of(asked(), "v1/a", span, Reply(200, HEADERS, b"0123456789")).data == data
+
+
+@pytest.mark.parametrize("size", [0, 9, 64 << 10, (64 << 10) + 1, 1 << 20])
+def test_a_checksum_is_that_of_all_bytes_however_many(size: int) -> None:
+    data = random.Random(size).randbytes(size)
+    assert crc64(data) == objects.crc64(data)
 
 
 @pytest.mark.parametrize("missing", ["ETag", "Last-Modified"])
