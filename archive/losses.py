@@ -25,6 +25,7 @@ class Loss(StrEnum):
     LOGS_UNREADABLE = "logs.unreadable"
     LOGS_VANISHED = "logs.vanished"
     LOGS_TURNED = "logs.turned"
+    LOGS_LATE = "logs.late"
     LOGS_CAPPED = "logs.capped"
     LOGS_UNNAMEABLE = "logs.unnameable"
     LOGS_BEYOND_LIMIT = "logs.beyond_limit"
@@ -45,6 +46,7 @@ _SENTENCES: Final = {
     Loss.LOGS_UNREADABLE: "bytes of logs that could not be read: {}",
     Loss.LOGS_VANISHED: "logs that vanished before they were read: {}",
     Loss.LOGS_TURNED: "rotated logs that may have lost files before they were seen: {}",
+    Loss.LOGS_LATE: "bytes written to rotated logs too late to be put in their place: {}",
     Loss.LOGS_CAPPED: "logs kept up to the largest size only: {}",
     Loss.LOGS_UNNAMEABLE: "logs whose names can't be kept: {}",
     Loss.LOGS_BEYOND_LIMIT: "scans that found more logs than are followed: {}",

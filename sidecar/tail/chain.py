@@ -83,7 +83,14 @@ class Chain:
     """The files of one log, and the notes between them, oldest first."""
 
     items: deque[Piece | Note] = field(default_factory=deque)
+    turns: bool = False
+    """The log has had backups."""
     _done: dict[Identity, RingFile] = field(default_factory=dict)
+    """What was read to its end and is still in the ring."""
+    _followed: bool = False
+    """The last look met the log."""
+    _astray: bool = False
+    """A ring was left of which nothing is known any more."""
 
     @property
     def pieces(self) -> Iterator[Piece]:
@@ -119,24 +126,21 @@ class Chain:
         held: Mapping[Identity, Seen],
         strangers: Collection[Identity] = (),
     ) -> None:
-        """Takes in one look: the ring, oldest first, and what the handles say of files that left it.
+        """Takes in one look: the ring, oldest first, and what the handles say of the files they lead to.
 
         Strangers have the identity of a file of ours, and other bytes: their inode is used again.
         """
         here = {file.seen.identity: file for file in ring if file.seen.identity not in strangers}
-        self._forget(here)
-        last = next((item for item in reversed(self.items) if isinstance(item, Piece)), None)
-        was_there = last is not None and not last.gone and not last.resumed
+        self.turns = self.turns or any(file.index for file in ring)
+        changed = self._forget(here)
         for piece in list(self.pieces):
             self._refresh(piece, here, held, scan)
         known = {piece.identity for piece in self.pieces if not piece.gone} | self._done.keys()
         places = [place for place, file in enumerate(ring) if file.seen.identity in known]
-        new = ring[places[-1] + 1 :] if places else ring
-        if was_there and not places and len(new) > 1:
-            self.items.append(
-                Note("gap", "the ring may have dropped files before they were seen", lost=Loss.LOGS_TURNED)
-            )
-        for file in new:
+        self._note_turns(ring, known=bool(places))
+        for file in ring[: places[-1]] if places else ():
+            self._note_late(file, changed)
+        for file in ring[places[-1] + 1 :] if places else ring:
             self.items.append(
                 Piece(
                     file.path,
@@ -181,21 +185,47 @@ class Chain:
             return pieces[1].since < scan
         return bool(pieces) and pieces[0].gone and scan - pieces[0].changed >= QUIET
 
-    def _forget(self, here: Mapping[Identity, RingFile]) -> None:
-        """A file that was read to its end only moves up the ring; anything else is another with its inode."""
+    def _forget(self, here: Mapping[Identity, RingFile]) -> dict[Identity, RingFile]:
+        """A file that was read to its end only moves up the ring; anything else is another with its inode, or
+        was written to once more. Returns what was known of those.
+        """
+        before = self._done
         self._done = {
             identity: here[identity]
-            for identity, was in self._done.items()
-            if identity in here
-            and here[identity].index >= was.index
-            and here[identity].seen.size == was.seen.size
+            for identity, was in before.items()
+            if identity in here and here[identity].index >= was.index and here[identity].seen == was.seen
         }
+        return {identity: was for identity, was in before.items() if identity not in self._done}
+
+    def _note_late(self, file: RingFile, changed: Mapping[Identity, RingFile]) -> None:
+        """What comes to a file when those behind it are being read has no place in the stream any more."""
+        was = changed.get(file.seen.identity)
+        if was is None or file.index < was.index:
+            return
+        late = file.seen.size - was.seen.size
+        if late > 0:
+            detail = "a turned file was written to after it had been read to its end"
+            self.items.appendleft(Note("gap", detail, late, Loss.LOGS_LATE))
+        self._done[file.seen.identity] = file
+
+    def _note_turns(self, ring: Sequence[RingFile], *, known: bool) -> None:
+        """A ring of which nothing is known any more may have had files that nobody saw."""
+        if known:
+            self._astray = False
+        elif self._followed:
+            self._astray = self.turns
+        if ring and self._astray:
+            detail = "the ring may have dropped files before they were seen"
+            self.items.append(Note("gap", detail, lost=Loss.LOGS_TURNED))
+            self._astray = False
+        self._followed = bool(ring)
 
     def _refresh(
         self, piece: Piece, here: Mapping[Identity, RingFile], held: Mapping[Identity, Seen], scan: int
     ) -> None:
         file = here.get(piece.identity)
-        seen = file.seen if file is not None else held.get(piece.identity)
+        # What a handle says is younger than the look.
+        seen = held.get(piece.identity) or (file.seen if file is not None else None)
         if seen is None:
             self._lose(piece)
             return

@@ -20,7 +20,6 @@ class Cut:
 
     data: bytes
     blanked: int = 0
-    begins_blank: bool = False
 
 
 def cut(data: bytes, *, before: bytes, limit: int, allowance: int, closing: bool) -> Cut:
@@ -31,20 +30,20 @@ def cut(data: bytes, *, before: bytes, limit: int, allowance: int, closing: bool
     closing: no more bytes will come, so the last line is whole as it is.
     """
     if before not in (b"", b"\n"):
-        return _blank(data, allowance, begins=False)
+        return _blank(data, allowance)
     end = len(data) if closing and len(data) <= allowance else data.rfind(b"\n", 0, allowance) + 1
     if end:
         return Cut(mask_equal_length(data[:end]))
     first = data.find(b"\n")
     if first < 0 and len(data) >= limit:
-        return _blank(data, allowance, begins=True)
+        return _blank(data, allowance)
     return Cut(b"")
 
 
-def _blank(data: bytes, allowance: int, *, begins: bool) -> Cut:
+def _blank(data: bytes, allowance: int) -> Cut:
     """Blanks up to the end of the line."""
     end = data.find(b"\n") + 1 or len(data)
     taken = min(end, allowance)
     if taken == end and data[end - 1 : end] == b"\n":
-        return Cut(BLANK * (taken - 1) + b"\n", taken, begins)
-    return Cut(BLANK * taken, taken, begins)
+        return Cut(BLANK * (taken - 1) + b"\n", taken - 1)
+    return Cut(BLANK * taken, taken)

@@ -55,6 +55,8 @@ class Log:
     continues: str | None = None
     """The node that kept the bytes before, until that is marked."""
     capped: bool = False
+    blanking: bool = False
+    """It is within a line that is blanked, and marked as such."""
     served: int = 0
     retry: int = 0
     """The scan from which a file that can't be read is tried again."""
@@ -166,9 +168,10 @@ class Reader:
 
     def _masked(self, log: Log, data: bytes, before: bytes, allowance: int, *, closing: bool) -> bytes:
         lines = cut(data, before=before, limit=PIECE, allowance=allowance, closing=closing)
-        if lines.begins_blank:
-            detail = "a line too long to be masked is blanked"
+        if lines.blanked and not log.blanking:
+            detail = "a line too long to be masked, or begun before, is blanked"
             self._note(log, Note("gap", detail, size=lines.blanked, lost=Loss.LOGS_UNMASKED))
+        log.blanking = lines.blanked > 0 and not lines.data.endswith(b"\n")
         return lines.data
 
     def _append(self, log: Log, head: Piece, kept: bytes, guard: bytes) -> None:

@@ -25,6 +25,9 @@ from sidecar.tail.settings import TailSettings
 
 _SLICE = 4096
 
+_LOOKS = 10
+"""Tries to see a turning ring as it was at one moment. What it drops before the next scan will be marked."""
+
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
@@ -78,6 +81,7 @@ class Tailer:
         self._logs: dict[str, Log] = {}
         self._latest: dict[str, Latest] = {}
         self._busy: dict[Log, None] = {}
+        self._unsteady: dict[Log, None] = {}
         self._orphans: set[str] = set()
         self._overflown = False
         self._resumed = dict(spool.sources())
@@ -127,7 +131,8 @@ class Tailer:
         """Lists the folder and tells each log what changed of it."""
         listing = self._list(folder)
         files, before = listing.files, self._files
-        touched = dict(self._busy)
+        touched = self._busy | self._unsteady
+        self._unsteady.clear()
         for path in [path for path, seen in files.items() if before.get(path) != seen]:
             owner = self._owner(folder, path, files, final=final)
             if isinstance(owner, Log):
@@ -233,17 +238,22 @@ class Tailer:
                     yield log
 
     def _see(self, folder: Folder | None, log: Log) -> None:
-        """Shows the chain its ring, and the files of the chain that only handles lead to."""
+        """Shows the chain its ring, and the files of the chain that handles lead to."""
         ring = [RingFile(path, index, self._files[path]) for path, index in log.members.items()]
+        log.chain.turns = log.chain.turns or any(log.members.values())
         strangers: list[Identity] = []
         if folder is not None and places_of(ring) != log.ring:
-            ring = self._look_again(folder, log)
+            looked = self._look_again(folder, log)
+            if looked is None:
+                self._unsteady[log] = None
+                return
+            ring = looked
             strangers = self._strangers(folder, log, ring) if len(ring) > 1 else []
         ring.sort(key=lambda file: -file.index)
         log.ring = places_of(ring)
         held = {}
         for piece in log.chain.pieces:
-            seen = None if piece.identity in log.ring.values() else self._handles.stat(piece)
+            seen = self._handles.stat(piece)
             if seen is not None:
                 held[piece.identity] = seen
         if log.continues is not None and not any(
@@ -261,12 +271,22 @@ class Tailer:
             if file.seen.identity == piece.identity and self._reader.is_stranger(folder, file, piece)
         ]
 
-    def _look_again(self, folder: Folder, log: Log) -> list[RingFile]:
-        """The ring, name by name upwards.
+    def _look_again(self, folder: Folder, log: Log) -> list[RingFile] | None:
+        """The ring as it was at one moment, None if it turned too fast for that.
 
-        A listing of a ring that is just turning can miss a file. Files only move up, so a look that moves
-        up too meets each of them; one met twice counts where it was met last.
+        A listing of a ring that is just turning can miss a file, and a look at name by name can meet files in
+        an order they were never in. Files only move up, so what two looks find alike was there between them.
         """
+        before = self._names_upwards(folder, log)
+        for _ in range(_LOOKS):
+            ring = self._names_upwards(folder, log)
+            if _steady(before, ring):
+                return ring
+            before = ring
+        return None
+
+    def _names_upwards(self, folder: Folder, log: Log) -> list[RingFile]:
+        """A file that has several names counts with the last."""
         found: dict[Identity, RingFile] = {}
         index, top = 0, max(log.members.values(), default=0)
         # While a ring turns, one of its names is free.
@@ -348,3 +368,10 @@ class Tailer:
                 each.due = now + self._settings.rewritten_every_s
             taken += gained
         return taken
+
+
+def _steady(before: list[RingFile], after: list[RingFile]) -> bool:
+    """Whether each name leads to the same file, of which only the one being written may have changed."""
+    return places_of(before) == places_of(after) and all(
+        one.index == 0 or one.seen == other.seen for one, other in zip(before, after, strict=True)
+    )

@@ -1,5 +1,6 @@
 """A logs folder as Ray fills it, and a collector over it that can be killed and started again."""
 
+import ctypes
 import os
 import resource
 from collections.abc import Callable, Iterator
@@ -31,6 +32,8 @@ class Collector:
         self._settings = settings
         self._budget = budget
         self._continues = continues
+        self._stored: list[Read] = []
+        self._stored_until = Position(0, 0)
         self._start()
 
     def _start(self) -> None:
@@ -66,6 +69,16 @@ class Collector:
         size = sum(len(data) for stream, data in self._data() if stream.startswith("logs/"))
         self.spool.store_until(self.spool.written, size)
 
+    def store_and_remember(self) -> None:
+        """As `store`; what the journal may drop then is still part of what is asked for here."""
+        until = self.spool.written
+        self._stored, self._stored_until = list(self._journal()), until
+        self.store()
+
+    def let_be(self, *, full: bool) -> None:
+        """The store is out and the spool full, or it is not any more."""
+        self._whole.budget.limit = 0 if full else self._budget
+
     def text(self, stream: str) -> bytes:
         return b"".join(data for of, data in self._data() if of == stream)
 
@@ -98,9 +111,11 @@ class Collector:
                 yield read.record.stream, raw_bytes(read.record, read.payload)
 
     def _journal(self) -> Iterator[Read]:
-        for number, path in enumerate(sorted(self.spool.folder.glob("journal-*.log"))):
+        yield from self._stored
+        for path in sorted(self.spool.folder.glob("journal-*.log")):
+            number = int(path.stem.removeprefix("journal-"))
             for read in records(path.read_bytes(), Position(number, 0)):
-                if read.record.kind is not Kind.STATE:
+                if read.record.kind is not Kind.STATE and read.record.position >= self._stored_until:
                     yield read
 
 
@@ -180,6 +195,39 @@ def collector(collect: Callable[..., Collector], logs: Path) -> Collector:
 def open_files() -> Callable[[], int]:
     """How many this process has open."""
     return lambda: sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+@pytest.fixture
+def ordinary() -> Callable[[], AbstractContextManager[None]]:
+    """Within it, the rights of files bind this thread, even if it is root's."""
+    return bound
+
+
+@contextmanager
+def bound() -> Iterator[None]:
+    before = _capabilities()
+    _set_capabilities(before[0] & ~_OVER_FILES, *before[1:])
+    try:
+        yield
+    finally:
+        _set_capabilities(*before)
+
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_OVER_FILES = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+_VERSION_3 = 0x20080522
+
+
+def _capabilities() -> tuple[int, ...]:
+    """Effective, permitted and inheritable, of the lower half and of the upper one."""
+    header, data = (ctypes.c_uint32 * 2)(_VERSION_3, 0), (ctypes.c_uint32 * 6)()
+    assert _LIBC.capget(header, data) == 0, os.strerror(ctypes.get_errno())
+    return tuple(data)
+
+
+def _set_capabilities(*values: int) -> None:
+    header, data = (ctypes.c_uint32 * 2)(_VERSION_3, 0), (ctypes.c_uint32 * 6)(*values)
+    assert _LIBC.capset(header, data) == 0, os.strerror(ctypes.get_errno())
 
 
 @pytest.fixture

@@ -119,6 +119,23 @@ class TestRenaming:
         collector.scan()
         assert collector.text("logs/a.out") == b"old\nlate\nnew\n"
 
+    def test_marks_what_a_writer_adds_long_after_the_rename(
+        self, collector: Any, write: Write, ring: Any
+    ) -> None:
+        log = ring("a.out", 2)
+        write("a.out", "old\n")
+        collector.scan()
+        log.turn()
+        write("a.out", "new\n")
+        collector.scan(3)
+        write("a.out.1", "too late\n")
+        collector.scan(2)
+        write("a.out", "newer\n")
+        collector.finish()
+        assert collector.text("logs/a.out") == b"old\nnew\nnewer\n"
+        assert collector.marks("logs/a.out") == [("gap", 8)]
+        assert collector.losses == {"logs.late": 9}
+
     def test_reads_backups_that_were_there_first_oldest_first(
         self, collector: Any, write: Write, ring: Any
     ) -> None:
@@ -592,6 +609,19 @@ class TestMasking:
         collector.scan()
         collector.finish()
         assert collector.text("logs/runtime_env_agent.out") == b"whole\nlast words"
+
+    def test_marks_that_the_rest_of_a_line_taken_at_the_end_is_blanked(
+        self, collector: Any, write: Write
+    ) -> None:
+        write("dashboard_agent.log", "env_vars={'KEY': 'sec")
+        collector.finish()
+        collector.restart()
+        write("dashboard_agent.log", "ret'}\nwhole\n")
+        collector.scan()
+        begun = b"env_vars={'KEY': ****"
+        assert collector.text("logs/dashboard_agent.log") == begun + b"*****\nwhole\n"
+        assert collector.marks("logs/dashboard_agent.log") == [("gap", len(begun))]
+        assert collector.losses == {"logs.unmasked": 5}
 
     def test_blanks_a_line_that_is_too_long_to_be_masked(self, collector: Any, write: Write) -> None:
         text = "before\n" + '{"env_vars": {"A": "' + "s" * (3 * MIB) + '"}}\nafter\n'
