@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from archive.errors import FormatError, ObjectChanged, ObjectMissing, SuffixTooShort, TransientStoreError
+from archive.errors import (
+    FormatError,
+    ObjectChanged,
+    ObjectMissing,
+    SegmentDamaged,
+    SuffixTooShort,
+    TransientStoreError,
+)
 from archive.layout import SegmentName
 from archive.segment import Facts, Footer, FrameEntry, footer_of, read_frame
 from archive.store.base import ObjectInfo, Store
@@ -238,7 +245,8 @@ def observe(stream: str, start: int, lines: bytes, attempts: Attempts, gathered:
 def read_segment(store: Store, info: ObjectInfo) -> tuple[Footer, list[tuple[FrameEntry, bytes]]]:
     """A segment's footer and its folded frames, still compressed.
 
-    Raises FormatError for a damaged one, StoreError (ObjectChanged when it was put again after the listing).
+    Raises FormatError for a damaged one or another's, StoreError (ObjectChanged when it was put again after the
+    listing).
     """
     length = min(info.size, WHOLE)
     while True:
@@ -250,6 +258,8 @@ def read_segment(store: Store, info: ObjectInfo) -> tuple[Footer, list[tuple[Fra
             if length >= short.needed:
                 raise
             length = short.needed
+    if footer.facts.name.key != info.key:
+        raise SegmentDamaged(f"it holds the segment {footer.facts.name.key!r}")
     frames: list[tuple[FrameEntry, bytes]] = []
     for entry in footer.frames:
         if not folded(entry.stream):

@@ -16,6 +16,7 @@ from typing import Final
 
 import duckdb
 
+from archive.errors import NameInvalid
 from archive.layout import SessionKey, segments_prefix
 from archive.store.base import Store
 from server.fold.pool import PROCESSES, FoldPool
@@ -187,8 +188,12 @@ class Opening:
 
     def _listing(self, key: SessionKey, manifest: Manifest, nodes: Sequence[str]) -> Listing:
         def of_node(node_id: str) -> list[coverage.Listed]:
+            try:
+                prefix = segments_prefix(key, node_id)
+            except NameInvalid:
+                return []  # a folder that no collector made
             after = coverage.begin_after(manifest, key, node_id)
-            return coverage.parsed(self._store.list(segments_prefix(key, node_id), after=after))
+            return coverage.parsed(self._store.list(prefix, after=after))
 
         return [self._threads.submit(of_node, node_id) for node_id in nodes]
 

@@ -9,7 +9,7 @@ import tarfile
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -278,6 +278,12 @@ def serving(store: Store, cache: Path, **parts: Any) -> Iterator[Serving]:
         finally:
             server.should_exit = True
             thread.join(30)
+
+
+@pytest.fixture(scope="session")
+def serving_store() -> Callable[..., AbstractContextManager[Serving]]:
+    """A real server over a store, with its cache in a folder, as long as the `with` lasts."""
+    return serving
 
 
 @pytest.fixture(scope="session")
