@@ -13,6 +13,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 NOTHING: Final = Raw(b"")
+SNAKE_MARK: Final = b'"event_type"'
+"""Is in events whose keys are snake_case."""
 
 
 class Transition(Struct, gc=False):

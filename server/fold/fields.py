@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from server.fold.batch import Gathered
-from server.fold.events import camel
+from server.fold.events import SNAKE_MARK, camel
 
 UNKNOWN_FIELD: Final = "unknown field"
 """The reason under which they are counted; the detail is the path to the field."""
@@ -105,7 +105,9 @@ def count_unknown_fields(lines: bytes, gathered: Gathered) -> None:
     """Counts unknown fields of a few events; lines that are none are counted elsewhere."""
     for line in _sample(lines):
         try:
-            event = camel(msgspec.json.decode(line))
+            event = msgspec.json.decode(line)
+            if SNAKE_MARK in line:
+                event = camel(event)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         if isinstance(event, dict) and not PAYLOADS.keys().isdisjoint(event):

@@ -9,11 +9,9 @@ from archive.canary import CANARY_EVENT
 from server.fold import entities
 from server.fold.attempts import Attempts
 from server.fold.batch import Batch, Gathered
-from server.fold.events import Event, TaskProfile, decode_event, decode_events, respelled
+from server.fold.events import SNAKE_MARK, Event, TaskProfile, decode_event, decode_events, respelled
 from server.fold.fields import count_unknown_fields
 from server.fold.profile import profiles
-
-SNAKE_MARK: Final = b'"event_type"'
 
 
 def observe_events(lines: bytes, attempts: Attempts, gathered: Gathered) -> Batch | None:

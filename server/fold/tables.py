@@ -190,5 +190,5 @@ TABLES: Final[dict[str, dict[str, Column]]] = {
     },
 }
 
-LAZY: Final = frozenset({"profile"})
-"""Tables that no page but the timeline reads."""
+LAZY: Final = frozenset({"profile", "stats"})
+"""Tables of many rows that hardly any page reads: the timeline, and none."""

@@ -47,6 +47,7 @@ def main() -> None:
     os.nice(NICENESS)
     os.dup2(2, 1)  # whatever prints must not break the messages
     gc.disable()  # what folding makes has no cycles, and looking for them costs a third of its time
+    gc.freeze()  # nor need what was imported be looked through after every run
     with runs, answers, contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             run = pickle.load(runs)  # noqa: S301 - from our own parent

@@ -30,8 +30,10 @@ MEMORY: Final = "128MB"
 MOST_SPILLED: Final = "8GB"
 MOST_LAZY: Final = 16
 ROWS_A_GROUP: Final = 8_192
-ROWS_TOGETHER: Final = 100_000
-"""How many rows are put together at once: some 100 MiB of tasks."""
+ROWS_TOGETHER: Final = 50_000
+"""How many rows are put together at once: some 50 MiB of tasks. Of twice as many some go to the disk and
+come back, which takes twice the time.
+"""
 MOST_LAID_OVER: Final = 24
 """How many files of a large table are read side by side before they are merged."""
 SMALL: Final = 4
