@@ -13,16 +13,19 @@ def cache(tmp_path: Path) -> Cache:
     return Cache(tmp_path, 250)
 
 
-def test_the_longest_unused_file_goes_first_and_leased_ones_stay(cache: Cache) -> None:
+def kept(folder: Path) -> set[str]:
+    return {path.stem for path in (folder / "parts").iterdir()}
+
+
+def test_the_longest_unused_file_goes_first_and_leased_ones_stay(cache: Cache, tmp_path: Path) -> None:
     old, leased, new = (cache.add(bytes([number]) * 100) for number in range(3))
     for age, digest in enumerate((new, leased, old)):
         os.utime(cache.path(digest), (1_000_000 - age, 1_000_000 - age))
-    assert cache.path(old).exists()
+    assert kept(tmp_path) == {old, leased, new}
     cache.release([old])
-    assert not cache.path(old).exists()
+    assert kept(tmp_path) == {leased, new}
     cache.release([leased, new])
-    assert cache.path(leased).exists()
-    assert cache.path(new).exists()
+    assert kept(tmp_path) == {leased, new}
 
 
 def test_a_lease_ends_when_it_is_released_as_often_as_taken(cache: Cache) -> None:
@@ -35,12 +38,25 @@ def test_a_lease_ends_when_it_is_released_as_often_as_taken(cache: Cache) -> Non
     assert cache.lease(digest) is None
 
 
-def test_what_a_crash_left_half_written_is_removed_at_start(cache: Cache, tmp_path: Path) -> None:
-    kept = cache.add(b"whole")
-    (cache.working_folder() / "half.parquet").write_bytes(b"ha")
+def test_what_a_server_left_that_ended_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    ended = Cache(tmp_path, 250)
+    whole = ended.add(b"whole")
+    (ended.working_folder() / "half.parquet").write_bytes(b"ha")
+    del ended  # and with it the lock, as when a process is killed
     again = Cache(tmp_path, 250)
-    assert list((tmp_path / "working").iterdir()) == []
-    assert again.lease(kept) is not None
+    assert len(list((tmp_path / "working").iterdir())) == 1
+    assert not list((tmp_path / "working").rglob("*.parquet"))
+    assert again.lease(whole) is not None
+
+
+def test_servers_that_share_a_folder_leave_each_other_alone(cache: Cache, tmp_path: Path) -> None:
+    folder = cache.working_folder()
+    mine = cache.add(b"m" * 200)
+    other = Cache(tmp_path, 250)
+    other.release([other.add(b"o" * 200)])
+    assert mine not in kept(tmp_path), "it was not the oldest"
+    assert cache.path(mine).read_bytes() == b"m" * 200
+    assert folder.is_dir()
 
 
 def test_a_file_that_is_not_what_it_is_called_is_not_given(cache: Cache, tmp_path: Path) -> None:
