@@ -10,7 +10,7 @@ from os import cpu_count
 
 from bench.figure import Figure
 
-MODULES = ("opening", "scale", "pages", "collector", "outage", "loss", "tailer", "store", "sessions")
+MODULES = ("opening", "scale", "pages", "collector", "outage", "loss", "tailer", "store", "sessions", "users", "sizes")
 LINE = "{:<64} {:>10} {:<4} {:>12}  {}"
 
 
