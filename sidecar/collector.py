@@ -31,7 +31,7 @@ LONGEST_END: Final = 25.0
 """Seconds, whatever the settings say: the supervisor waits little longer."""
 LONGEST_CHANGE: Final = 2.0
 """Seconds that a node's last bytes may take when another follows it: the main loop waits for them."""
-MUCH: Final = 64 << 20
+MUCH: Final = 16 << 20
 """Bytes of logs in one turn, after which the next one is worth making soon."""
 LEFT_OVER: Final = "the collector was gone when this node ended; a later one finished it"
 

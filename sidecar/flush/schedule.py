@@ -17,11 +17,12 @@ from archive.store.retry import Backoff
 
 CLOSE_SIZE: Final = 1 << 20
 CLOSE_PUTS: Final = 60
-LARGEST_SIZE: Final = 10 << 20
+LARGEST_SIZE: Final = 8 << 20
+"""A flusher holds it twice while it joins the frames."""
 
 _PASSING: Final = Backoff(first=0.5, most=60.0)
 _LASTING: Final = Backoff(first=0.5, most=120.0)
-_IDLE: Final = 1.0
+_LOOK: Final = 1.0
 _END_INTERVAL: Final = 1.0
 
 
@@ -83,9 +84,10 @@ class Schedule:
 
     def wait(self, now: float, *, backlog: bool) -> float:
         """Seconds until it is worth looking again; never negative."""
-        ready = 0.0 if backlog else _IDLE
+        ready = 0.0 if backlog else _LOOK
         if self._new_since is not None and not backlog:
-            ready = self._new_since + self._interval - now
+            # No longer than a look takes to come: meanwhile it can become more than a put takes.
+            ready = min(_LOOK, self._new_since + self._interval - now)
         return max(0.0, ready, self._rest.wait(now), self._trouble.wait(now))
 
     def closes(self, size: int, *, full: bool) -> bool:

@@ -22,7 +22,7 @@ from typing import Any
 QUICK = {
     "sidecar.main": {"TURN_SECONDS": 0.05},
     "sidecar.flushing": {"PAUSE_SECONDS": 0.1},
-    "sidecar.flush.schedule": {"CLOSE_PUTS": 2, "_IDLE": 0.05},
+    "sidecar.flush.schedule": {"CLOSE_PUTS": 2, "_LOOK": 0.05},
     "sidecar.spool.journal": {"_ROLL_SIZE": 64 << 10},
     "sidecar.spool.node": {"_ENOUGH_TO_ROLL": 8 << 10},
 }
