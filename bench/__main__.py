@@ -10,7 +10,10 @@ from os import cpu_count
 
 from bench.figure import Figure
 
-MODULES = ("opening", "scale", "pages", "collector", "outage", "loss", "tailer", "store", "sessions", "users", "sizes")
+MODULES = (
+    *("opening", "scale", "pages", "users", "sessions"),
+    *("collector", "outage", "loss", "tailer", "store", "sizes"),
+)
 LINE = "{:<64} {:>10} {:<4} {:>12}  {}"
 
 

@@ -92,7 +92,7 @@ def server(store: "FakeOss", key: SessionKey) -> Iterator[Figure]:
             store.forget_requests()
             time.sleep(IDLE_SECONDS)
             yield Figure("  requests a minute while nobody looks", _asked(store, "server"), "", 60)
-    yield Figure(f"stored of the view of {TASKS:,} tasks", _view_bytes(store, key) / MIB, "MiB", 6)
+    yield Figure(f"stored of the view of {TASKS:,} tasks", _view_bytes(store, key) / MIB, "MiB", 10)
 
 
 def _view_bytes(store: "FakeOss", key: SessionKey) -> int:
