@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 TASKS = 50_000
 SMALL_REQUESTS = 3_000
-LOAD_EVENTS_PER_SECOND = 5_000
+LOADS_EVENTS_PER_SECOND = 5_000, 10_000
 LOAD_LOG_BYTES_PER_SECOND = 5_000_000
 LOAD_SECONDS = 20
 POST_EVERY = 0.1
@@ -174,7 +174,8 @@ def figures() -> Iterator[Figure]:
     yield from large_bodies()
     yield from small_bodies()
     yield from stored_size()
-    yield from memory()
+    for rate in LOADS_EVENTS_PER_SECOND:
+        yield from memory(rate)
 
 
 def large_bodies() -> Iterator[Figure]:
@@ -223,13 +224,15 @@ def stored_size() -> Iterator[Figure]:
         )
 
 
-def memory() -> Iterator[Figure]:
-    tasks = LOAD_EVENTS_PER_SECOND * LOAD_SECONDS * 10 // 44
-    posts = list(bodies(tasks, int(LOAD_EVENTS_PER_SECOND * POST_EVERY)))
+def memory(rate: int) -> Iterator[Figure]:
+    tasks = rate * LOAD_SECONDS * 10 // 44
+    posts = list(bodies(tasks, int(rate * POST_EVERY)))
     with collector() as running:
         logs = [running.logs / f"worker-{number:02d}.out" for number in range(LOGS)]
         largest, waits = pace(running, posts, logs)
-        yield Figure("collector: with its supervisor, PSS at 5,000 events/s, 5 MB/s logs", largest, "MiB", 60)
+        yield Figure(
+            f"collector: with its supervisor, PSS at {rate:,} events/s, 5 MB/s logs", largest, "MiB", 60
+        )
         percentile = sorted(waits)[len(waits) * 99 // 100]
         yield Figure("collector: answers meanwhile, from a body's last byte, p99", percentile * 1e3, "ms", 50)
 
