@@ -25,7 +25,7 @@ from server.view.manifest import digest_of
 
 
 class Cache:
-    """A folder with a byte limit, which leased files may exceed. Thread-safe; servers may share the folder."""
+    """A folder with a byte limit, which leased files may exceed. Thread-safe, and servers may share it."""
 
     def __init__(self, folder: Path, limit: int) -> None:
         self._parts = folder / "parts"
@@ -44,6 +44,10 @@ class Cache:
         folder = self._own / secrets.token_hex(8)
         folder.mkdir()
         return folder
+
+    def spill_folder(self) -> Path:
+        """Where a database may put what doesn't fit into memory; not there yet."""
+        return self._own / f"spilled-{secrets.token_hex(8)}"
 
     def lease(self, digest: str) -> Path | None:
         """The file, kept until it is released as often; None if it isn't here."""

@@ -36,6 +36,17 @@ def begin_after(manifest: Manifest, session: SessionKey, node_id: str) -> str:
     return SegmentName(session, node_id, Origin.parse(oldest.origin), oldest.closed).key
 
 
+def segments(manifest: Manifest) -> int:
+    """About how many segments it tells of."""
+    return sum(max(origin.closed, origin.open) for origin in manifest.origins)
+
+
+def over(manifest: Manifest) -> frozenset[str]:
+    """Nodes of which every known origin has ended."""
+    nodes = {origin.node_id for origin in manifest.origins}
+    return frozenset(nodes - {origin.node_id for origin in manifest.origins if origin.final is None})
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """One segment as listed."""

@@ -1,7 +1,7 @@
 """Merging Parquet files of one table: into one, or with a few fresh ones laid over large ones."""
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,6 @@ from server.view.merge import (
 from server.view.view import connect
 
 MEMORY: Final = "128MB"
-MOST_SPILLED: Final = "8GB"
 MOST_LAZY: Final = 16
 ROWS_A_GROUP: Final = 8_192
 ROWS_TOGETHER: Final = 50_000
@@ -36,8 +35,10 @@ come back, which takes twice the time.
 """
 MOST_LAID_OVER: Final = 24
 """How many files of a large table are read side by side before they are merged."""
-SMALL: Final = 4
-"""Fresh files are laid over known ones that are this many times as large."""
+SMALLEST_LAID_OVER: Final = 256 << 10
+"""Files that are together smaller are merged: that takes less than reading them side by side."""
+CHANGED: Final = 4
+"""Fresh files are laid over known ones unless they change one in so many rows or more."""
 
 
 def merge_files(
@@ -75,6 +76,11 @@ def lay_over(
     return {table: some for table, some in result.items() if some}
 
 
+def size(files: Iterable[Path]) -> int:
+    """Bytes of files."""
+    return sum(file.stat().st_size for file in files)
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """Turns the database's errors into FoldFailed."""
@@ -86,9 +92,7 @@ def told() -> Iterator[None]:
 
 @contextmanager
 def _merging(folder: Path, rows_together: int, most_lazy: int) -> "Iterator[_Merging]":
-    with told(), connect(MEMORY) as database:
-        database.execute(f"SET temp_directory = {quoted(str(folder / 'spilled'))}")
-        database.execute(f"SET max_temp_directory_size = '{MOST_SPILLED}'")
+    with told(), connect(MEMORY, folder / "spilled") as database:
         yield _Merging(database, folder, rows_together, most_lazy)
 
 
@@ -112,12 +116,13 @@ class _Merging:
     ) -> tuple[list[Path], list[Path]]:
         """All files of a large table, and the file of the rows that don't count, with fresh files beside."""
         together = [*known, *fresh]
-        sizes = [sum(file.stat().st_size for file in some) for some in (known, fresh)]
-        if len(together) >= MOST_LAID_OVER or sizes[1] * SMALL > sizes[0]:
+        if len(together) >= MOST_LAID_OVER or size(together) < SMALLEST_LAID_OVER:
             return self.whole(table, together), []
         keys = self._made("again", met_again(table, known, hidden, fresh))
         if not keys:
             return together, list(hidden)
+        if keys * CHANGED > self._one(f"SELECT count(*) FROM {source(known)}")[0]:
+            return self.whole(table, together), []
         self._made("found", places(table, together, "again"))
         merged_rows = self._written(merged_places(table, together, "found"))
         gone = "SELECT file, row FROM found"

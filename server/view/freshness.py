@@ -16,6 +16,8 @@ LOOKED_AT_SECONDS: Final = 120.0
 """Somebody has a session open if it was asked for that lately: a page asks every 4 s."""
 FRESH_SECONDS: Final = 10.0
 """How old the view of a session gets that somebody has open."""
+GIVEN_SECONDS: Final = 30.0
+"""How old a view may be that is given as it is, while a fresher one is made."""
 BACKGROUND_SECONDS: Final = 300.0
 """How old the view of any other running session gets."""
 FORGET_SECONDS: Final = 900.0
@@ -45,8 +47,13 @@ def settled(facts: SessionFacts, now_ms: float) -> bool:
 
 
 def fresh(known: Known, now: float) -> bool:
-    """Whether an opened view can be given as it is to somebody who asks."""
+    """Whether an opened view needs no refresh when somebody asks."""
     return known.settled or now - known.checked < max(FRESH_SECONDS, known.cost * SHARE)
+
+
+def given(known: Known, now: float) -> bool:
+    """Whether somebody who asks gets an opened view as it is, without waiting for its refresh."""
+    return now - known.checked < GIVEN_SECONDS
 
 
 def due(known: Known, now: float) -> float | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from server.view.cache import Cache
-from server.view.files import MOST_LAZY, lay_over, merge_files
+from server.view.files import MOST_LAZY, lay_over, merge_files, size
 from server.view.manifest import FileRef, Part
 
 LARGE_BYTES: Final = 16 << 20
@@ -66,7 +66,7 @@ class Merging:
     @contextmanager
     def _place(self, files: Paths) -> Iterator[None]:
         """Waits for one of few places, unless the merge is small: those never wait for a large one."""
-        if sum(path.stat().st_size for some in files.values() for path in some) < LARGE_BYTES:
+        if size(path for some in files.values() for path in some) < LARGE_BYTES:
             yield
             return
         with self._places:

@@ -8,16 +8,15 @@ import math
 import shutil
 import time
 import weakref
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
-from archive.errors import NameInvalid
-from archive.layout import SessionKey, segments_prefix
+from archive.layout import SessionKey
 from archive.store.base import Store
 from server.fold.pool import PROCESSES, FoldPool
 from server.fold.run import Run, SegmentRead
@@ -25,14 +24,15 @@ from server.view import coverage
 from server.view.errors import SessionUnknown
 from server.view.facts import Sighting, session_facts, sightings
 from server.view.files import told
+from server.view.listing import Listing
 from server.view.manifest import Manifest, Part, digest_of, encoded, sentences
 from server.view.merging import Files
 from server.view.stored import Held, StoredViews
 from server.view.view import SessionFacts, View, blank
 
 Progress = Callable[[int, int], None]
-Listing = list[Future[list[coverage.Listed]]]
-"""Segments node by node, while they are listed."""
+EVERY_NODE_SECONDS: Final = 60.0
+"""How often nodes of a running session are listed whose collectors have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class Opened:
 
     `files`: the tables as they are read, leased by the view. `saved`: the newest manifest that the store is
     known to have, since `saved_at` by the monotonic clock; `tail`: the parts that `manifest` has beyond it.
-    `unusable`: the store has manifests that cover up to this, and lacks files of theirs.
+    `unusable`: the store has manifests that cover up to this, and lacks files of theirs. `listed_at`: when
+    every node was listed.
     """
 
     view: View
@@ -51,6 +52,7 @@ class Opened:
     saved_at: float
     tail: tuple[Held, ...]
     unusable: int
+    listed_at: float
 
 
 @dataclass(slots=True)
@@ -90,12 +92,17 @@ class Opening:
     def up_to_date(self, key: SessionKey, before: Opened | None, progress: Progress) -> Opened:
         """The session as it is stored now. Raises SessionUnknown, FoldFailed, StoreError."""
         catalog = self._threads.submit(sightings, self._store, key)
-        nodes = self._threads.submit(lambda: list(self._store.list_folders(segments_prefix(key))))
-        database = None if before else self._threads.submit(blank)  # takes as long as a request
+        listed_at = _listed_at(before, time.monotonic())
+        every_node = before is None or listed_at != before.listed_at
+        known = before.manifest if before else Manifest()
+        listing = Listing(self._store, self._threads, key, known, every_node=every_node)
+        database = (
+            None if before else self._threads.submit(blank, self._cache.spill_folder())
+        )  # takes as long as a request
         work = self._work(key, before, progress)
         try:
-            listing = self._begin(work, nodes)
-            left = coverage.left_to_fold(work.manifest, listed(listing))
+            listed = self._begin(work, listing)
+            left = coverage.left_to_fold(work.manifest, list(listed))
             found = catalog.result()
             _require(key, found or left or work.manifest.origins)
             if left:
@@ -103,10 +110,16 @@ class Opening:
             facts = self._facts(key, work.manifest, found)
             if before and before.manifest == work.manifest and before.view.facts == facts:
                 self._stored.release(work.files)
-                return before
-            view = self._view(work, facts, database.result() if database else None)
+                return replace(before, listed_at=listed_at)
             return Opened(
-                view, work.manifest, work.files, work.saved, work.saved_at, work.tail, work.unusable
+                self._view(work, facts, database.result() if database else self._blank()),
+                work.manifest,
+                work.files,
+                work.saved,
+                work.saved_at,
+                work.tail,
+                work.unusable,
+                listed_at,
             )
         except BaseException:
             self._stored.release(work.files)
@@ -133,12 +146,12 @@ class Opening:
             before.unusable,
         )
 
-    def _begin(self, work: _Work, nodes: Future[list[str]]) -> Listing:
-        """Goes on from a newer manifest, if the store has one whose files can be had; gives a listing of what
-        is stored behind it, which goes on while the files are fetched.
+    def _begin(self, work: _Work, listing: Listing) -> Iterator[coverage.Listed]:
+        """Goes on from a newer manifest, if the store has one whose files can be had; gives what is stored
+        behind it, which is listed while the files are fetched.
         """
         for manifest in self._stored.manifests(work.key, max(work.saved.covered, work.unusable)):
-            listing = self._listing(work.key, manifest, nodes.result())
+            behind = listing.behind(manifest)
             parts = self._stored.parts(
                 work.key, [part for part in manifest.parts if part not in work.saved.parts]
             )
@@ -148,9 +161,9 @@ class Opening:
                     work.saved_at = time.monotonic()
                 work.manifest = work.saved = manifest
                 work.tail = ()
-                return listing
+                return behind
             work.unusable = max(work.unusable, manifest.covered)
-        return self._listing(work.key, work.manifest, nodes.result())
+        return listing.behind(work.manifest)
 
     def _take(self, work: _Work, parts: Sequence[Files]) -> None:
         """Adds leased parts to what is read, which keeps or ends their leases."""
@@ -176,8 +189,8 @@ class Opening:
         manifest = next(self._stored.manifests(key), None)
         if manifest is None:
             return None
-        nodes = list(self._store.list_folders(segments_prefix(key)))
-        if coverage.left_to_fold(manifest, listed(self._listing(key, manifest, nodes))):
+        listing = Listing(self._store, self._threads, key, manifest)
+        if coverage.left_to_fold(manifest, list(listing.behind(manifest))):
             return None
         return self._facts(key, manifest, sightings(self._store, key))
 
@@ -185,17 +198,6 @@ class Opening:
         """Removes an opened session's files from the cache, as soon as nobody reads them."""
         parts = [opened.files, *(held.files for held in opened.tail)]
         self._cache.discard(digest for files in parts for some in files.values() for digest in some)
-
-    def _listing(self, key: SessionKey, manifest: Manifest, nodes: Sequence[str]) -> Listing:
-        def of_node(node_id: str) -> list[coverage.Listed]:
-            try:
-                prefix = segments_prefix(key, node_id)
-            except NameInvalid:
-                return []  # a folder that no collector made
-            after = coverage.begin_after(manifest, key, node_id)
-            return coverage.parsed(self._store.list(prefix, after=after))
-
-        return [self._threads.submit(of_node, node_id) for node_id in nodes]
 
     def _facts(self, key: SessionKey, manifest: Manifest, found: Sequence[Sighting]) -> SessionFacts:
         seen = max((origin.written_ms for origin in manifest.origins), default=None)
@@ -233,7 +235,10 @@ class Opening:
         self._take(work, [self._stored.lease(dict(part))])
         return self._merging.references(part)
 
-    def _view(self, work: _Work, facts: SessionFacts, database: duckdb.DuckDBPyConnection | None) -> View:
+    def _blank(self) -> duckdb.DuckDBPyConnection:
+        return blank(self._cache.spill_folder())
+
+    def _view(self, work: _Work, facts: SessionFacts, database: duckdb.DuckDBPyConnection) -> View:
         told_apart = Manifest(origins=work.manifest.origins, damaged=work.manifest.damaged)
         version = digest_of(encoded(told_apart) + repr(facts).encode())
         with told():
@@ -245,9 +250,11 @@ class Opening:
         return view
 
 
-def listed(listing: Listing) -> list[coverage.Listed]:
-    """What was listed, when it all is. Raises StoreError."""
-    return [one for of_node in listing for one in of_node.result()]
+def _listed_at(before: Opened | None, now: float) -> float:
+    """When every node was listed, once that is done which is to be done now."""
+    if before is None or before.view.facts.state != "running":
+        return now
+    return now if now - before.listed_at >= EVERY_NODE_SECONDS else before.listed_at
 
 
 _UNREADABLE: Final = (

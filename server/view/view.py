@@ -15,6 +15,7 @@ from server.view.schema import RELATIONS
 
 THREADS: Final = 2
 MEMORY: Final = "200MB"
+MOST_SPILLED: Final = "8GB"
 REMEMBERED: Final = 8 << 20
 """Bytes of answers that a view keeps: a page that somebody has open asks the same every few seconds."""
 EMPTY: Final = 4 << 20
@@ -115,9 +116,9 @@ class View:
         return EMPTY + int(held) + self.remembered.taken
 
 
-def blank() -> duckdb.DuckDBPyConnection:
+def blank(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
     """A database whose relations are all there and empty."""
-    database = connect(MEMORY)
+    database = connect(MEMORY, spill)
     database.execute("CREATE SCHEMA merged")
     for table, query in tables({}).items():
         database.execute(f"CREATE VIEW merged.{table} AS {query}")
@@ -127,13 +128,17 @@ def blank() -> duckdb.DuckDBPyConnection:
     return database
 
 
-def connect(memory: str) -> duckdb.DuckDBPyConnection:
-    """A database in memory that reads local files and nothing else."""
+def connect(memory: str, spill: Path | None) -> duckdb.DuckDBPyConnection:
+    """A database in memory that reads local files and nothing else. What doesn't fit into `memory` goes to
+    the folder `spill`, which it makes when it needs it, and removes, or else fails.
+    """
     return duckdb.connect(
         ":memory:",
         config={
             "threads": THREADS,
             "memory_limit": memory,
+            "temp_directory": str(spill or ""),
+            "max_temp_directory_size": MOST_SPILLED,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "preserve_insertion_order": False,

@@ -21,7 +21,7 @@ from server.fold.pool import FoldPool
 from server.view.cache import Cache
 from server.view.errors import FoldFailed, ServerError, SessionUnknown, ViewPending
 from server.view.facts import LOST_AFTER_SECONDS
-from server.view.freshness import FORGET_SECONDS, Known, fresh, most_urgent, settled
+from server.view.freshness import FORGET_SECONDS, Known, fresh, given, most_urgent, settled
 from server.view.opening import Opened, Opening
 from server.view.saving import Saving
 from server.view.stored import SUPERSEDED_SECONDS, StoredViews
@@ -114,10 +114,10 @@ class Views:
                 flight.set_exception(FoldFailed("the server is ending; ask another one"))
 
     def open(self, key: SessionKey, wait_seconds: float) -> View:
-        """The view of a session, brought up to date if it is older than some seconds.
+        """The view of a session. One older than some seconds is brought up to date; who asks waits for that
+        only if it is much older, and gets it as it is if that can't be done in that time.
 
-        Raises SessionUnknown; ViewPending when there is none after `wait_seconds`; FoldFailed; StoreError. A
-        view that can't be brought up to date in that time is given as it is.
+        Raises SessionUnknown; ViewPending when there is none after `wait_seconds`; FoldFailed; StoreError.
         """
         now = time.monotonic()
         with self._lock:
@@ -128,6 +128,8 @@ class Views:
             if opened is not None and fresh(known, now):
                 return opened.view
             flight = self._flight(key, session)
+            if opened is not None and given(known, now):
+                return opened.view
         try:
             return flight.result(wait_seconds)
         except NotYet:

@@ -3,7 +3,7 @@
 import pytest
 
 from archive.layout import SessionKey
-from server.view.freshness import Known, due, most_urgent, settled
+from server.view.freshness import Known, due, fresh, given, most_urgent, settled
 from server.view.view import SessionFacts
 
 NOW = 10_000.0
@@ -26,6 +26,12 @@ def test_a_view_is_refreshed_when_it_is_older_than_its_use_and_cost_allow(
     known: Known, expected: bool
 ) -> None:
     assert (due(known, NOW) is not None) == expected
+
+
+def test_nobody_waits_for_the_refresh_of_a_view_that_is_not_old() -> None:
+    views = [Known(asked=NOW - age, checked=NOW - age) for age in (9, 11, 29, 31)]
+    assert [fresh(known, NOW) for known in views] == [True, False, False, False]
+    assert [given(known, NOW) for known in views] == [True, True, True, False]
 
 
 def test_sessions_that_somebody_looks_at_come_before_running_ones_and_those_before_new_ones() -> None:

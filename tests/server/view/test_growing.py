@@ -103,10 +103,12 @@ def test_what_came_bit_by_bit_is_what_came_at_once(
     save_seconds: float,
 ) -> None:
     monkeypatch.setattr(freshness, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(freshness, "GIVEN_SECONDS", 0.0)
     monkeypatch.setattr(freshness, "SHARE", 0.0)
     monkeypatch.setattr(saving, "SAVE_SECONDS", save_seconds)
     monkeypatch.setattr(files, "MOST_LAID_OVER", 9)
-    monkeypatch.setattr(files, "SMALL", 0)  # however small the session is
+    monkeypatch.setattr(files, "SMALLEST_LAID_OVER", 0)  # however small the session is
+    monkeypatch.setattr(files, "CHANGED", 0)
     laid_over = 0
     with closing(Views(store, tmp_path / "growing", 1 << 30)) as views:
         for _ in grow():

@@ -46,7 +46,7 @@ def together(parts: list[Files], folder: Path) -> Files:
 
 
 def content(files: Files) -> dict[str, list[tuple[Any, ...]]]:
-    with connect("200MB") as database:
+    with connect("200MB", None) as database:
         queries = tables(files)
         return {
             table: database.execute(f"SELECT * FROM ({queries[table]}) ORDER BY ALL").fetchall()
