@@ -38,7 +38,10 @@ from faults.rig.flying import Canary
 from faults.rig.ray_node import SESSION, RayNode, Repeated
 
 MIB = 1 << 20
-TOKEN_SECONDS = 18.0
+TOKEN_SECONDS = 18.0, 60.0
+"""How long credentials live in the short and in the long form; those that end within 10 s are not used."""
+WAIT_SECONDS = 150
+"""More than the longest rest between two tries of a collector, which may have begun when the faults end."""
 KILL_EVERY = 3.0, 20.0
 """Seconds between two kills in the short and in the long form, on average."""
 GROWTH_MIB = {"collector": 4.0, "server": 24.0}
@@ -92,12 +95,12 @@ def _growth(figures: "list[float] | list[int]") -> float:
 class World:
     """All of it, as one thing that is looked at, killed, and judged at the end."""
 
-    def __init__(self, folder: Path, oss: FakeOss, chance: random.Random) -> None:
+    def __init__(self, folder: Path, oss: FakeOss, chance: random.Random, token_seconds: float) -> None:
         self._oss = oss
         self._chance = chance
         self._node = RayNode(folder / "ray", random.Random(1))
         self._node.begin()
-        oss.set_lifetime(TOKEN_SECONDS)
+        oss.set_lifetime(token_seconds)
         self.collecting = Collecting(
             folder, oss.url(), oss.rrsa_environment(folder / "collector.token"), flush_seconds=0.3
         )
@@ -106,7 +109,13 @@ class World:
             oss.url(), oss.rrsa_environment(folder / "server.token", "server"), folder / "server"
         )
         self.server.start()
-        self.canary = Canary(folder, oss.url(), self.collecting.events, oss.environment("operator"))
+        self.canary = Canary(
+            folder,
+            oss.url(),
+            self.collecting.events,
+            oss.environment("operator"),
+            wait_seconds=WAIT_SECONDS,
+        )
         self.answers: dict[int, int] = {}
         self.renewals = 0
         self._asking = Repeated(self._ask, 0.5)
@@ -164,9 +173,9 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, oss: FakeOss, chance: random.Random) -> Iterator[World]:
+def world(tmp_path: Path, oss: FakeOss, chance: random.Random, soaking: bool) -> Iterator[World]:
     (tmp_path / "ray").mkdir()
-    made = World(tmp_path, oss, chance)
+    made = World(tmp_path, oss, chance, TOKEN_SECONDS[soaking])
     yield made
     made.close()
 

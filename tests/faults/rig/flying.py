@@ -11,6 +11,9 @@ from pathlib import Path
 
 from .collecting import ROOT, until
 
+LONGEST_END = 240
+"""Seconds; how long it waits for what is not there yet is a setting of its own."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -78,7 +81,7 @@ class Canary:
         return self.outcome()
 
     def outcome(self) -> Outcome:
-        code = self._process.wait(60)
+        code = self._process.wait(LONGEST_END)
         rows = re.findall(r"^([a-z ]+?) +(\d+) +(\d+)  ", self.said(), re.MULTILINE)
         columns = [{name: int(row[column]) for name, *row in rows} for column in (0, 1)]
         return Outcome(code, *columns, self.said())
