@@ -61,7 +61,7 @@ def test_what_only_people_can_mend_is_told_and_nothing_is_dropped_until_they_do(
     rig.begin(flush_seconds=0.2)
     rig.keep_busy()
     until(lambda: metric(rig, f'store_problem{{kind="{kind}"}}'))
-    until(lambda: len(rig.aggregator.acknowledged) > 100)
+    rig.answered(100)
     told = until(lambda: health(rig))
     assert "store: " in told or "catalog: " in told
     assert metric(rig, "last_put_timestamp_seconds") == 0
@@ -80,7 +80,7 @@ def test_a_node_without_its_identity_waits_for_it(
         rig.begin(flush_seconds=0.2)
         rig.keep_busy()
         assert str(token) in until(lambda: health(rig))
-        until(lambda: len(rig.aggregator.acknowledged) > 100)
+        rig.answered(100)
         oss.rrsa_environment(token, "collector")
         is_judged(rig)
     finally:
@@ -97,7 +97,7 @@ def test_a_wrong_address_is_told_and_what_was_kept_is_stored_under_the_right_one
     rig.begin(flush_seconds=0.2, end_seconds=1)
     rig.keep_busy()
     assert until(lambda: health(rig))
-    until(lambda: len(rig.aggregator.acknowledged) > 100)
+    rig.answered(100)
     rig.rest()
     assert rig.collecting.end() == 0
     assert Archive(rig.store).nodes == []

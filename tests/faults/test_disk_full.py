@@ -39,12 +39,6 @@ def fill_up(rig: Rig) -> int:
     return pid
 
 
-def answered(rig: Rig, events: int) -> None:
-    """Waits until Ray is thanked for that many more."""
-    before = len(rig.aggregator.acknowledged)
-    until(lambda: len(rig.aggregator.acknowledged) > before + events)
-
-
 def is_told(rig: Rig) -> None:
     """Fails unless what is missing is counted, and all the rest is as it was."""
     archive = Archive(rig.store)
@@ -61,11 +55,11 @@ def test_what_finds_no_room_is_counted_and_everything_else_is_whole(oss_rig: Rig
     oss_rig.begin(flush_seconds=0.2)
     oss_rig.keep_busy()
     for _ in range(rounds(2, 20)):
-        answered(oss_rig, 300)
+        oss_rig.answered(300)
         pid = fill_up(oss_rig)
-        answered(oss_rig, 2000)
+        oss_rig.answered(2000)
         limit(pid, resource.RLIM_INFINITY)
-    answered(oss_rig, 100)
+    oss_rig.answered(100)
     end_when_stored(oss_rig)
     is_told(oss_rig)
 
@@ -73,13 +67,13 @@ def test_what_finds_no_room_is_counted_and_everything_else_is_whole(oss_rig: Rig
 def test_a_collector_that_begins_on_a_full_disk_goes_on_when_there_is_room(oss_rig: Rig) -> None:
     oss_rig.begin(flush_seconds=0.2)
     oss_rig.keep_busy()
-    answered(oss_rig, 300)
+    oss_rig.answered(300)
     # The next one is a child of the supervisor, and has its limit from it.
     limit(oss_rig.collecting.supervisor.pid, FULL)
     oss_rig.collecting.kill_collector()
-    answered(oss_rig, 2000)
+    oss_rig.answered(2000)
     limit(until(oss_rig.collecting.collector), resource.RLIM_INFINITY)
-    answered(oss_rig, 300)
+    oss_rig.answered(300)
     end_when_stored(oss_rig)
     is_told(oss_rig)
 

@@ -4,7 +4,6 @@ import json
 import random
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,7 +85,6 @@ def serving(url: str) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     process = subprocess.Popen([*command, f"--listen=127.0.0.1:{port}"], cwd=ROOT, stderr=subprocess.DEVNULL)
 
     def sessions() -> list[dict[str, Any]]:
-        time.sleep(0.1)
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/sessions", timeout=5) as answer:
                 return list(json.load(answer)["sessions"])

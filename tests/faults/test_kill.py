@@ -64,8 +64,7 @@ def take_over(rig: Rig) -> None:
     rig.collecting.kill_supervisor()
     rig.collecting.start()
     until(lambda: gone(orphan))
-    before = len(rig.aggregator.acknowledged)
-    until(lambda: len(rig.aggregator.acknowledged) > before + 1000)
+    rig.answered(1000)
 
 
 def test_one_that_is_told_to_end_before_it_has_the_spool_takes_the_last_bytes_all_the_same(rig: Rig) -> None:

@@ -414,6 +414,8 @@ def test_a_store_that_hangs_is_told_until_it_answers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("sidecar.flushing.HANGS_AFTER", 0.1)
+    # What hung is put again a second before the end's deadline.
+    settings = dataclasses.replace(settings, end_seconds=3.0)
     make_session(tmp_path, SESSION, FIRST)
     store = Hanging(settings.store)
     store.hangs.set()

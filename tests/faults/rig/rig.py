@@ -8,7 +8,7 @@ from pathlib import Path
 from archive.store.base import Store
 
 from .aggregator import Aggregator
-from .collecting import Collecting
+from .collecting import Collecting, until
 from .judge import Archive, nothing_is_missing
 from .ray_node import RayNode, Repeated
 
@@ -40,6 +40,11 @@ class Rig:
     def keep_busy(self) -> None:
         """Logs are written and events posted from now on."""
         self._busy = [Repeated(self.node.write, 0.005), Repeated(self.aggregator.post, 0.01)]
+
+    def answered(self, events: int, seconds: float = 30.0) -> None:
+        """Waits until Ray is thanked for that many more; fails when that takes longer."""
+        before = len(self.aggregator.acknowledged)
+        until(lambda: len(self.aggregator.acknowledged) > before + events, seconds)
 
     def rest(self) -> None:
         """Nothing is written any more, and the last body is answered."""
