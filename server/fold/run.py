@@ -245,8 +245,8 @@ def observe(stream: str, start: int, lines: bytes, attempts: Attempts, gathered:
 def read_segment(store: Store, info: ObjectInfo) -> tuple[Footer, list[tuple[FrameEntry, bytes]]]:
     """A segment's footer and its folded frames, still compressed.
 
-    Raises FormatError for a damaged one or another's, StoreError (ObjectChanged when it was put again after the
-    listing).
+    Raises FormatError for a damaged one or another's, StoreError (ObjectChanged when it was put again after
+    the listing).
     """
     length = min(info.size, WHOLE)
     while True:

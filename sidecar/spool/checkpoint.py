@@ -38,7 +38,11 @@ class CheckpointFile:
     """The block on disk. Not thread-safe."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Raises JournalDamaged, OSError."""
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except IsADirectoryError as error:
+            raise JournalDamaged("there is a folder in the checkpoint's place") from error
 
     def read(self) -> Checkpoint | None:
         """The checkpoint, None if none was written yet. Raises JournalDamaged."""

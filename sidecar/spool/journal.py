@@ -230,9 +230,12 @@ class Journal:
     def _bytes(self, number: int, place: int, size: int) -> bytes:
         if size <= 0:
             return b""
-        with self.path(number).open("rb", buffering=0) as file:
-            file.seek(place)
-            return file.read(size)
+        try:
+            with self.path(number).open("rb", buffering=0) as file:
+                file.seek(place)
+                return file.read(size)
+        except IsADirectoryError as error:
+            raise JournalDamaged(f"there is a folder in the place of journal {number}") from error
 
     def _cut(self, number: int, place: int) -> None:
         if place:

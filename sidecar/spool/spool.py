@@ -235,7 +235,8 @@ def _origins(folder: Path) -> list[Origin]:
     found = []
     for path in folder.glob("*"):
         with contextlib.suppress(NameInvalid):
-            found.append(Origin.parse(path.name))
+            if path.is_dir():
+                found.append(Origin.parse(path.name))
     return sorted(found)
 
 
@@ -244,11 +245,9 @@ def _checkpoint(folder: Path) -> tuple[Position, dict[str, int], dict[str, str]]
 
     Replays are harmless, so nothing counts as stored without.
     """
-    file = CheckpointFile(folder / "checkpoint")
     try:
-        checkpoint = file.read() or Checkpoint()
+        with contextlib.closing(CheckpointFile(folder / "checkpoint")) as file:
+            checkpoint = file.read() or Checkpoint()
     except JournalDamaged:
         return Position(0, 0), {}, {}
-    finally:
-        file.close()
     return checkpoint.stored, checkpoint.losses, checkpoint.facts

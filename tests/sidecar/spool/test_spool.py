@@ -460,10 +460,10 @@ def test_a_left_over_node_that_can_not_be_opened_keeps_no_other_waiting(folder: 
             spool.node(SESSION, node_id).append("events", b"x\n")
     [checkpoint] = folder.rglob(f"{'aa' * 28}/*/checkpoint")
     kept_aside = checkpoint.rename(checkpoint.with_name("kept"))
-    checkpoint.mkdir()
+    checkpoint.symlink_to(checkpoint)
     with Spool(folder, BUDGET) as spool:
         assert [node.node_id for node in spool.left_over()] == ["bb" * 28]
-    checkpoint.rmdir()
+    checkpoint.unlink()
     kept_aside.rename(checkpoint)
     with Spool(folder, BUDGET) as spool:
         assert [kept(node) for node in spool.left_over()] == [{"events": b"x\n"}] * 2

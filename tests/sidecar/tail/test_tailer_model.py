@@ -32,6 +32,8 @@ class File:
     tokens: list[bytes] = field(default_factory=list)
     seen: bool = False
     locked: bool = False
+    half_taken: bool = False
+    """A node ended within a line to be masked: the rest of it is blanked."""
 
 
 @dataclass
@@ -47,8 +49,6 @@ class Log:
     unknowable: set[bytes] = field(default_factory=set)
     again: set[bytes] = field(default_factory=set)
     harmed: bool = False
-    half_taken: bool = False
-    """A node ended within a line to be masked: the rest of it is blanked."""
     cut: bool = False
     """Since a scan that came to read it."""
 
@@ -90,9 +90,9 @@ class Machine(RuleBasedStateMachine):
             log.files.insert(0, File())
         with (self.logs / name).open("ab") as file:
             file.write(b"".join(tokens) + (b"\n" if line else b""))
-        if log.half_taken:
+        if log.files[0].half_taken:
             log.lost |= set(tokens)
-            log.half_taken = not line
+            log.files[0].half_taken = not line
         log.files[0].tokens += tokens
         log.written += tokens
 
@@ -170,6 +170,9 @@ class Machine(RuleBasedStateMachine):
         path = self.logs / name
         if path.is_file() and not path.is_symlink():
             path.rename(self.logs / "elsewhere.txt")
+            if scans and not self.model[name].files[0].seen:  # to a collector that comes back it is gone
+                self.model[name].harmed = True
+                self.model[name].begin_anew()
             self.some_scans(scans)
             (self.logs / "elsewhere.txt").rename(path)
 
@@ -240,7 +243,7 @@ class Machine(RuleBasedStateMachine):
         self.end()
         masked = self.logs / NAMES[-1]
         if masked.is_file() and not masked.is_symlink() and not masked.read_bytes().endswith(b"\n"):
-            self.model[NAMES[-1]].half_taken = self.model[NAMES[-1]].harmed = True
+            self.model[NAMES[-1]].files[0].half_taken = self.model[NAMES[-1]].harmed = True
         self.past.append(self.collector)
         sources = self.collector.spool.sources()
         number = len(self.past)
