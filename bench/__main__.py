@@ -12,7 +12,7 @@ from bench.figure import Figure
 
 MODULES = (
     *("opening", "scale", "pages", "users", "sessions"),
-    *("collector", "outage", "loss", "tailer", "store", "sizes"),
+    *("collector", "outage", "loss", "tailer", "store", "sizes", "idle"),
 )
 LINE = "{:<64} {:>10} {:<4} {:>12}  {}"
 
