@@ -12,9 +12,10 @@ from archive.catalog import CatalogEntry
 from archive.errors import NameInvalid
 from archive.layout import Role, SessionKey
 from archive.store.base import Store
-from sidecar.catalog import Catalog, entries_of_ended, entry_of, first_facts
+from sidecar.catalog import Catalog
 from sidecar.discovery import STAND_IN_AFTER, Look, Sighting, Watch, event_node_id, look, role_of
 from sidecar.end import end
+from sidecar.entry import entries_of_ended, entry_of, first_facts
 from sidecar.errors import SpoolError
 from sidecar.flushing import Flushing
 from sidecar.life import Life, named_role

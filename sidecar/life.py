@@ -8,8 +8,8 @@ from typing import Final, Literal
 from archive.catalog import CatalogEntry
 from archive.layout import Role
 from archive.losses import Loss
-from sidecar.catalog import entry_of, first_facts
 from sidecar.discovery import Sighting, node_ip
+from sidecar.entry import entry_of, first_facts
 from sidecar.poll.poller import Poller
 from sidecar.poll.poller import Settings as PollSettings
 from sidecar.settings import AUTOMATIC, CollectorSettings

@@ -20,7 +20,7 @@ from archive.errors import TransientStoreError
 from archive.layout import Role, SessionKey
 from archive.store import ObjectInfo
 from archive.store.local import LocalStore
-from sidecar.catalog import entry_of
+from sidecar.entry import entry_of
 from sidecar.flush import Clock, Flusher
 from sidecar.spool import Spool
 

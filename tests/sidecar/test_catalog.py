@@ -14,7 +14,8 @@ from archive.layout import Role, SessionKey
 from archive.store import ObjectInfo
 from archive.store.local import LocalStore
 from archive.store.url import open_store
-from sidecar.catalog import Catalog, entry_of
+from sidecar.catalog import Catalog
+from sidecar.entry import entry_of
 
 SESSION = SessionKey("ns", "c", "session_2026-11-23_02-43-27_490622_12278")
 EARLIER = SessionKey("ns", "c", "session_2026-11-22_01-00-00_000001_77")
