@@ -20,7 +20,7 @@ CLOSE_PUTS: Final = 60
 LARGEST_SIZE: Final = 8 << 20
 """A flusher holds it twice while it joins the frames."""
 
-_PASSING: Final = Backoff(first=0.5, most=60.0)
+_PASSING: Final = Backoff(first=0.5, most=30.0)
 _LASTING: Final = Backoff(first=0.5, most=120.0)
 _LOOK: Final = 1.0
 _END_INTERVAL: Final = 1.0
@@ -29,7 +29,7 @@ _END_INTERVAL: Final = 1.0
 class Rest:
     """The back-off of all who put the same kind of thing into one store. Thread-safe.
 
-    Between half and the whole of a time that doubles: 0.5 s to 60 s, and to 120 s where only people can put
+    Between half and the whole of a time that doubles: 0.5 s to 30 s, and to 120 s where only people can put
     things right, so that such a store is asked once a minute at most. `random` gives numbers from 0 to 1.
     """
 

@@ -254,7 +254,7 @@ def test_a_put_of_unknown_outcome_ends_its_number(
     assert reader.check(reader.open("events", segments(store))) == []
 
 
-def test_failures_wait_longer_and_longer_up_to_a_minute(
+def test_failures_wait_longer_and_longer_up_to_half_a_minute(
     node: NodeSpool, flusher: Flusher, store: Any, time: Any
 ) -> None:
     store.script = ["fails"] * 50
@@ -267,7 +267,7 @@ def test_failures_wait_longer_and_longer_up_to_a_minute(
             moments.append(time.now)
     pauses = [later - earlier for earlier, later in pairwise(moments)]
     assert pauses[0] < 1
-    assert 40 < max(pauses) <= 61
+    assert 20 < max(pauses) <= 31
     assert flusher.last_error == ""
     assert stored(store) == b"one\n"
 
@@ -332,7 +332,7 @@ def test_nodes_share_the_wait_for_a_store_that_is_out(
         time.sleep(1)
         for flusher in flushers:
             flusher.step()
-    assert len(store.puts) < 60
+    assert len(store.puts) < 100
     store.script = []
     for _ in range(70):
         time.sleep(1)
@@ -354,7 +354,7 @@ def test_what_nobody_thought_of_is_told_and_tried_ever_more_slowly(
     with monkeypatch.context() as patch:
         patch.setattr("sidecar.flush.flusher.assemble", broken)
         run(flusher, time, 3600)
-        assert len(tries) < 100
+        assert len(tries) < 200
         assert "KeyError" in flusher.last_error
         assert not flusher.finish("sigterm", time.now + 3)
     assert flusher.finish("sigterm", time.now + 100)
@@ -374,7 +374,7 @@ def test_a_spool_that_can_not_be_used_keeps_nobody_busy(
     with monkeypatch.context() as patch:
         patch.setattr(node, "reads", unusable)
         run(flusher, time, 3600)
-        assert len(tries) < 100
+        assert len(tries) < 200
         assert flusher.last_error == "the disk is broken"
     run(flusher, time, 70)
     assert stored(store) == b"one\n"
