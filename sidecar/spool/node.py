@@ -74,6 +74,7 @@ class NodeSpool:
         self._removed = False
         self._log_bytes = 0
         self._newest_ms = 0
+        self._damaged: set[int] = set()
         folder.mkdir(parents=True, exist_ok=True)
         self._file = CheckpointFile(folder / "checkpoint")
         self._journal = Journal(folder, budget)
@@ -161,7 +162,7 @@ class NodeSpool:
             return self._journal.end
 
     def reads(self, after: Position) -> Batch:
-        """What came after a position, as far as its file goes. Damage is counted and passed by.
+        """What came after a position, as far as its file goes. Damage is passed by, and counted once a file.
 
         Raises SpoolUnusable.
         """
@@ -173,7 +174,9 @@ class NodeSpool:
         try:
             found += reads
         except JournalDamaged:
-            self.count_loss(Loss.JOURNAL_DAMAGED)
+            if after.file not in self._damaged:  # what could not be put is read again
+                self._damaged.add(after.file)
+                self.count_loss(Loss.JOURNAL_DAMAGED)
         return Batch(found, end)
 
     def files_after(self, position: Position) -> list[Position]:
