@@ -118,6 +118,7 @@ class World:
         )
         self.answers: dict[int, int] = {}
         self.renewals = 0
+        self.killed: int | None = None
         self._asking = Repeated(self._ask, 0.5)
         self._writing = Repeated(self._write, 0.05)
 
@@ -130,6 +131,7 @@ class World:
 
     def kill_the_collector(self) -> None:
         if self._chance.random() < 0.5:
+            self.killed = self.collecting.collector()
             self.collecting.kill_collector()
         else:
             self.collecting.kill()
@@ -216,7 +218,9 @@ def trouble(world: World, chance: random.Random, seconds: float, every: float) -
 
 def watch(world: World, seconds: float) -> dict[str, Measured]:
     """Looks at the processes, which all live to the end of it."""
-    pid = until(world.collecting.collector, 60)
+    until(lambda: world.collecting.collector() not in (None, world.killed), 60)
+    pid = world.collecting.collector()
+    assert pid is not None
     measured = {"collector": Measured(pid), "server": Measured(world.server.process.pid)}
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
