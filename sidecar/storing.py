@@ -29,6 +29,7 @@ MOST_LEFT: Final = 2
 REFUSED: Final = "refused"
 MISCONFIGURED: Final = "misconfigured"
 TRANSIENT: Final = "transient"
+KINDS: Final = (REFUSED, MISCONFIGURED, TRANSIENT)
 
 
 class Storing:
@@ -49,8 +50,7 @@ class Storing:
         self._lock = threading.Lock()
         self._left: list[_Put] = []
         self._problems: dict[str, str] = {}
-        for kind in (REFUSED, MISCONFIGURED, TRANSIENT):
-            metrics.store_problem.set(0, kind)
+        self._count()
 
     def put(self, key: str, data: bytes) -> ObjectInfo:
         """As archive.store.base.Store's; no answer within the patience is an unknown outcome."""
@@ -86,15 +86,19 @@ class Storing:
 
     def _tell(self, what: str, kind: str | None) -> None:
         with self._lock:
-            before = self._problems.pop(what, None)
+            self._problems.pop(what, None)
             if kind is not None:
                 self._problems[what] = kind
-            for each in {before, kind} - {None}:
-                self._metrics.store_problem.set(list(self._problems.values()).count(each or ""), each or "")
+            self._count()
         if kind is None:
             self._metrics.last_put.set(self._wall(), what)
         else:
             self._metrics.store_failures.add(1, kind)
+
+    def _count(self) -> None:
+        problems = list(self._problems.values())
+        for kind in KINDS:
+            self._metrics.store_problem.set(problems.count(kind), kind)
 
 
 class _Put(threading.Thread):
