@@ -5,14 +5,13 @@ nodes, killed at random moments. They are the nodes of tests/faults, with the se
 """
 
 import random
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 from bench.figure import Figure
-from bench.oss import TESTS, oss
+from bench.oss import find_tests, oss
 
 NODES = 3
 GROUPS = 4
@@ -22,8 +21,7 @@ GOAL = 10.0
 
 def figures() -> Iterator[Figure]:
     """Nodes live three at a time."""
-    if str(TESTS) not in sys.path:
-        sys.path.append(str(TESTS))
+    find_tests()
     from faults.rig.force_kill import lost_by  # noqa: PLC0415 - found only now
     from faults.rig.in_oss import rig_in  # noqa: PLC0415
 
