@@ -27,7 +27,7 @@ from server.view.merge import (
 from server.view.view import connect
 
 MEMORY: Final = "128MB"
-MOST_LAZY: Final = 16
+MOST_LAZY: Final = 160
 ROWS_A_GROUP: Final = 8_192
 ROWS_TOGETHER: Final = 50_000
 """How many rows are put together at once: some 50 MiB of tasks. Of twice as many some go to the disk and
