@@ -69,7 +69,7 @@ def test_pages_together_are_the_whole_list_even_while_sessions_begin(
 def test_every_filter_narrows_the_list() -> None:
     nightly = session(1, namespace="nlp", owner_kind="RayJob", owner_name="nightly")
     lost = session(30, cluster="serving", ended=False, ray_version="2.55.1")
-    running = session(2, ended=False, seen_ms=int(NOON.timestamp() * 1000))
+    running = session(2, ended=False, modified=NOON.timestamp())
     known = snapshot(nightly, lost, running)
     assert found(known) == [nightly.key, running.key, lost.key]
     assert found(known, namespace="nlp") == [nightly.key]
