@@ -53,7 +53,7 @@ def test_an_outage_loses_nothing_and_ray_is_answered_all_the_while(
     until(lambda: metric(rig, "stored_bytes_total"))
     oss.down(how)
     stored = metric(rig, "stored_bytes_total")
-    rig.answered(rounds(3_000, 1_000_000), 3600)
+    rig.answered(rounds(3_000, 400_000), 600)
     assert metric(rig, "stored_bytes_total") == stored
     oss.up()
     is_judged(rig)
@@ -87,7 +87,7 @@ def test_a_store_that_fails_in_every_way_there_is_loses_nothing(
         oss.add(Fault(act, method="PUT", probability=0.02, seed=chance.randrange(1000)))
     rig.begin(flush_seconds=0.1)
     rig.keep_busy()
-    rig.answered(rounds(10_000, 1_000_000), 3600)
+    rig.answered(rounds(10_000, 400_000), 600)
     until(lambda: metric(rig, "flushes_total"))
     oss.clear()
     is_judged(rig)
