@@ -190,7 +190,9 @@ def _put_rare(row: Row, event: TaskLifecycle, timestamp: str) -> None:
 
 
 def _picked(values: Any, places: list[int]) -> Any:
-    return values.take(places) if isinstance(values, pa.Array) else [values[place] for place in places]
+    if isinstance(values, pa.Array):
+        return values.take(pa.array(places, pa.int64()))
+    return [values[place] for place in places]
 
 
 def _times(values: Sequence[Any], gathered: Gathered) -> pa.Array:

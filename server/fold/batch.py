@@ -3,7 +3,22 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+import msgspec
+
+UNREADABLE: Final = (
+    msgspec.DecodeError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What a line that isn't what it should be may raise on its way through an observer: it is counted, since one
+line must not hide a session.
+"""
 
 
 @dataclass(frozen=True, slots=True)

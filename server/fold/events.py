@@ -259,7 +259,7 @@ _MAPS: Final = frozenset(
 
 def raw_text(raw: Raw) -> str | None:
     """The JSON text as it stood in the event; None for what was absent."""
-    return bytes(raw).decode() or None
+    return bytes(raw).decode(errors="replace") or None
 
 
 def respelled(line: bytes) -> bytes:

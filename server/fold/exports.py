@@ -13,16 +13,17 @@ import msgspec
 from msgspec import Raw
 
 from server.fold.attempts import Attempts, put_all
-from server.fold.batch import Batch, Gathered
+from server.fold.batch import UNREADABLE, Batch, Gathered
 from server.fold.entities import HEAD_RESOURCE, actor_transition, readable
 from server.fold.events import Slices, TaskProfile
 from server.fold.ids import hex_id
 from server.fold.profile import profiles
-from server.fold.tables import stamped
+from server.fold.tables import TABLES, stamped
 from server.fold.times import plausible
 from server.view.schema import TASK_STATES
 
 TASK_KIND: Final = "EXPORT_TASK"
+_TASK_TEXTS: Final = [name for name, column in TABLES["tasks"].items() if column.type == "VARCHAR"]
 
 
 def observe_exports(
@@ -31,36 +32,34 @@ def observe_exports(
     """Lines of one export file with their offsets."""
     profiled: list[tuple[str, TaskProfile]] = []
     for place, line in lines:
-        record = _record(line, gathered)
-        if record is None:
+        try:
+            profile = _observe(place, line, attempts, gathered)
+        except UNREADABLE as error:
+            gathered.fault("undecodable export line", type(error).__name__)
             continue
-        kind, data, seconds, event_id = record
-        ns = plausible(seconds * 1_000_000_000)
-        if ns is None:
-            gathered.fault("absurd timestamp", kind)
-        elif kind == TASK_KIND:
-            _task(data, ns, attempts, gathered)
-            if profile := _profile(data):
-                profiled.append((event_id, profile))
-        elif kind in _OBSERVERS:
-            _OBSERVERS[kind](data, ns, place, gathered)
-        else:
-            _other(kind, data, ns, place, gathered)
+        if profile is not None:
+            profiled.append(profile)
     return profiles(profiled, gathered) if profiled else None
 
 
-def _record(line: bytes, gathered: Gathered) -> tuple[str, dict[str, Any], int, str] | None:
-    try:
-        record = msgspec.json.decode(line)
-        return (
-            record["source_type"],
-            dict(record["event_data"]),
-            int(record["timestamp"]),
-            str(record.get("event_id")),
-        )
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        gathered.fault("undecodable export line", type(error).__name__)
-        return None
+def _observe(
+    place: int, line: bytes, attempts: Attempts, gathered: Gathered
+) -> tuple[str, TaskProfile] | None:
+    """One line; a task's profile with the id of its event. Raises UNREADABLE."""
+    record = msgspec.json.decode(line)
+    kind, data = str(record["source_type"]), dict(record["event_data"])
+    ns = plausible(int(record["timestamp"]) * 1_000_000_000)
+    if ns is None:
+        gathered.fault("absurd timestamp", kind)
+    elif kind == TASK_KIND:
+        _task(data, ns, attempts, gathered)
+        if profile := _profile(data):
+            return str(record.get("event_id")), profile
+    elif kind in _OBSERVERS:
+        _OBSERVERS[kind](data, ns, place, gathered)
+    else:
+        _other(kind, data, ns, place, gathered)
+    return None
 
 
 def _task(data: dict[str, Any], ns: int, attempts: Attempts, gathered: Gathered) -> None:
@@ -83,6 +82,8 @@ def _task(data: dict[str, Any], ns: int, attempts: Attempts, gathered: Gathered)
     if (paused := updates.get("is_debugger_paused")) is not None:
         said["paused"] = stamped(ns, "true" if paused else "false")
     said |= _states(updates.get("state_ts_ns") or {}, gathered)
+    if not all(isinstance(said.get(name), str | None) for name in _TASK_TEXTS):
+        raise TypeError("a text of a task is none")
     put_all(row, said)
 
 
@@ -100,12 +101,12 @@ def _profile(data: dict[str, Any]) -> TaskProfile | None:
         for piece in slices.get("events") or ()
     ]
     place = Slices(
-        slices.get("component_type") or "",
-        slices.get("component_id") or "",
-        slices.get("node_ip_address") or "",
+        str(slices.get("component_type") or ""),
+        str(slices.get("component_id") or ""),
+        str(slices.get("node_ip_address") or ""),
         Raw(msgspec.json.encode(pieces)),
     )
-    task_id, job_id = data.get("task_id") or "", data.get("job_id") or ""
+    task_id, job_id = str(data.get("task_id") or ""), str(data.get("job_id") or "")
     return TaskProfile(task_id, int(data.get("attempt_number") or 0), job_id, place)
 
 

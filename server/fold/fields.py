@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from server.fold.batch import Gathered
+from server.fold.batch import UNREADABLE, Gathered
 from server.fold.events import SNAKE_MARK, camel
 
 UNKNOWN_FIELD: Final = "unknown field"
@@ -108,7 +108,7 @@ def count_unknown_fields(lines: bytes, gathered: Gathered) -> None:
             event = msgspec.json.decode(line)
             if SNAKE_MARK in line:
                 event = camel(event)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             continue
         if isinstance(event, dict) and not PAYLOADS.keys().isdisjoint(event):
             for path in islice(dict.fromkeys(_unknown(event, EVENT)), MOST_NAMES):

@@ -1,14 +1,13 @@
 """Lines of each stream, observed: which table a line feeds, and what is counted when it can't be read."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Final
-
-import msgspec
 
 from archive.canary import CANARY_EVENT
 from server.fold import entities
 from server.fold.attempts import Attempts
-from server.fold.batch import Batch, Gathered
+from server.fold.batch import UNREADABLE, Batch, Gathered
 from server.fold.events import SNAKE_MARK, Event, TaskProfile, decode_event, decode_events, respelled
 from server.fold.fields import count_unknown_fields
 from server.fold.profile import profiles
@@ -19,39 +18,44 @@ def observe_events(lines: bytes, attempts: Attempts, gathered: Gathered) -> Batc
     count_unknown_fields(lines, gathered)
     profiled: list[tuple[str, TaskProfile]] = []
     for event in decoded(lines, gathered):
-        if (lifecycle := event.task_lifecycle_event) is not None:
-            if lifecycle.task_id:
-                attempts.change(lifecycle, event.timestamp, gathered)
-            else:
-                gathered.fault("missing id", event.event_type)
-        elif (definition := event.task_definition_event or event.actor_task_definition_event) is not None:
-            if definition.task_id:
-                attempts.define(definition)
-            else:
-                gathered.fault("missing id", event.event_type)
-        elif (profile := event.task_profile_events) is not None:
+        try:
+            _observe(event, attempts, gathered)
+        except UNREADABLE as error:
+            gathered.fault("undecodable event", type(error).__name__)
+        if (profile := event.task_profile_events) is not None:
             profiled.append((event.event_id, profile))
-        else:
-            _observe_rest(event, gathered)
     return profiles(profiled, gathered) if profiled else None
 
 
 def decoded(lines: bytes, gathered: Gathered) -> list[Event]:
     """The events; lines that are none are counted."""
     if SNAKE_MARK not in lines:
-        try:
+        with contextlib.suppress(*UNREADABLE):  # line by line, then
             return decode_events(lines)
-        except msgspec.DecodeError:
-            pass  # line by line, then
     events: list[Event] = []
     for line in lines.splitlines():
         if not line.strip():
             continue
         try:
             events.append(decode_event(respelled(line) if SNAKE_MARK in line else line))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             gathered.fault("undecodable event", type(error).__name__)
     return events
+
+
+def _observe(event: Event, attempts: Attempts, gathered: Gathered) -> None:
+    if (lifecycle := event.task_lifecycle_event) is not None:
+        if lifecycle.task_id:
+            attempts.change(lifecycle, event.timestamp, gathered)
+        else:
+            gathered.fault("missing id", event.event_type)
+    elif (definition := event.task_definition_event or event.actor_task_definition_event) is not None:
+        if definition.task_id:
+            attempts.define(definition)
+        else:
+            gathered.fault("missing id", event.event_type)
+    elif event.task_profile_events is None:
+        _observe_rest(event, gathered)
 
 
 def _observe_rest(event: Event, gathered: Gathered) -> None:

@@ -29,8 +29,6 @@ _REPEATING: Final = frozenset(
     if column.type == "VARCHAR" and name not in {"task_id", "event_id", "error", "slices"}
 )
 """Columns whose values come again and again."""
-_SMALLEST: Final = {"BIGINT": -(2**63), "INTEGER": -(2**31)}
-_LARGEST: Final = {"BIGINT": 2**63 - 1, "INTEGER": 2**31 - 1}
 
 
 class PartWriter:
@@ -90,11 +88,16 @@ def _writer(path: Path, table: str, schema: pa.Schema) -> pq.ParquetWriter:
 def _array(values: Any, kind: str) -> pa.Array:
     if isinstance(values, pa.Array):
         return values
-    if kind == "VARCHAR":
-        return pa.array([value or None for value in values], _TYPES[kind])
+    said = [value or None for value in values] if kind == "VARCHAR" and "" in values else values
     try:
-        return pa.array(values, _TYPES[kind])
-    except (OverflowError, pa.ArrowInvalid):  # one value no column can hold
-        smallest, largest = _SMALLEST[kind], _LARGEST[kind]
-        kept = [value if value is not None and smallest <= value <= largest else None for value in values]
-        return pa.array(kept, _TYPES[kind])
+        return pa.array(said, _TYPES[kind])
+    except (OverflowError, UnicodeError, pa.ArrowException):  # values that no column of this type can hold
+        return pa.array([value if _fits(value, kind) else None for value in said], _TYPES[kind])
+
+
+def _fits(value: Any, kind: str) -> bool:
+    try:
+        pa.scalar(value, _TYPES[kind])
+    except (OverflowError, UnicodeError, pa.ArrowException):
+        return False
+    return True

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from server.fold.batch import Gathered
+from server.fold.batch import UNREADABLE, Gathered
 from server.fold.tables import stamped
 from server.fold.times import plausible
 
@@ -33,14 +33,14 @@ def observe_polls(lines: Iterator[tuple[int, bytes]], gathered: Gathered) -> Non
     for _, line in lines:
         try:
             poll = msgspec.json.decode(line, type=Poll)
-        except msgspec.DecodeError as error:
+            ns = plausible(int(poll.t * 1000) * 1_000_000)
+            text = _text(poll.body)
+        except UNREADABLE as error:
             gathered.fault("undecodable poll", type(error).__name__)
             continue
-        ns = plausible(int(poll.t * 1000) * 1_000_000)
         if ns is None:
             gathered.fault("absurd timestamp", "poll")
             continue
-        text = _text(poll.body)
         path = poll.path.lstrip("/")
         answer = (ns, poll.status, text)
         newest[path] = max(answer, newest.get(path, answer))
@@ -80,7 +80,7 @@ def _entities(path: str, text: str) -> Iterator[tuple[str, str]]:
             rows = [(row["actorId"], row["state"], row) for row in data["actors"].values()]
         else:
             rows = [(row["raylet"]["nodeId"], row["raylet"]["state"], row) for row in data["summary"]]
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+    except UNREADABLE:
         return
     for entity, state, row in rows:
         if state == "ALIVE":

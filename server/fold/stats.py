@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from server.fold.batch import Gathered
+from server.fold.batch import UNREADABLE, Gathered
 from server.fold.events import NOTHING, raw_text
 from server.fold.times import plausible
 
@@ -31,15 +31,15 @@ def observe_stats(lines: Iterator[tuple[int, bytes]], gathered: Gathered) -> Non
     for _, line in lines:
         try:
             stat = msgspec.json.decode(line, type=Stat, strict=False)
-        except msgspec.DecodeError as error:
+            ns = plausible(int(stat.t * 1000) * 1_000_000)
+            gpu = raw_text(stat.gpu)
+        except UNREADABLE as error:
             gathered.fault("undecodable statistic", type(error).__name__)
             continue
-        ns = plausible(int(stat.t * 1000) * 1_000_000)
         if ns is None:
             gathered.fault("absurd timestamp", "statistic")
             continue
         values = {name: getattr(stat, name) for name in _STATISTICS}
-        gpu = raw_text(stat.gpu)
         gathered.add("stats", {"node_id": stat.node_id, "seen_ns": ns, "gpu": gpu} | values)
 
 

@@ -56,7 +56,7 @@ class CheckpointFile:
             raise JournalDamaged("the checkpoint was changed: its checksum differs")
         try:
             return msgspec.msgpack.decode(block[_HEADER.size : _HEADER.size + length], type=Checkpoint)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise JournalDamaged(f"the checkpoint can't be read: {error}") from error
 
     def write(self, checkpoint: Checkpoint) -> None:

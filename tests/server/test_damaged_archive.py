@@ -233,10 +233,30 @@ CASES: dict[str, Case] = {
             b'{"t": 1795402103, "path": "events", "status": 200, "body": {"data": {"events": 7}}}',
             b'{"t": 1795402103, "path": "api/cluster_status?format=1", "status": 200, "body": []}',
             b'{"t": 1795402103, "path": "api/v0/workers", "status": "x", "body": []}',
+            b'{"t": 1795402103, "path": "api/version", "status": 200, "body": "\xff"}',
         )
     ),
     "statistics that are none": Case(
-        lines("stats", b"{", b'{"t": "x", "node_id": 1}', b'{"t": -1e300, "node_id": ""}')
+        lines(
+            "stats",
+            b"{",
+            b'{"t": "x", "node_id": 1}',
+            b'{"t": -1e300, "node_id": ""}',
+            b'{"t": 1e309, "node_id": ""}',
+        )
+    ),
+    "lines that are deep": Case(
+        lambda session: (
+            [
+                lines(
+                    stream,
+                    b"[" * 5000,
+                    b'{"t": 1795402103, "path": "x", "status": 200, "body": ' + b"[" * 5000,
+                )(session)
+                for stream in ("events", "polls", "stats")
+            ]
+            and None
+        )
     ),
     "exports that are none": Case(
         lines(
