@@ -91,7 +91,7 @@ def test_a_session_that_has_ended_beats_no_more(archived: Any, monkeypatch: pyte
     catalog.show(entry_of(SESSION, HEAD))
     catalog.show(entry_of(SESSION, HEAD, "ended", "over"))
     catalog.start()
-    assert catalog.finish(10.0)
+    assert catalog.finish(30.0)
     found = entry(archived, SESSION)
     assert found is not None
     assert (found.role, found.state, found.last_seen_ms) == (Role.HEAD, "ended", 1_795_402_001_000)
@@ -116,8 +116,9 @@ class Doubtful(LocalStore):
             while not self.arrive.wait(0.01):
                 if self.gives_up.is_set():
                     raise TransientStoreError("no answer came", effect_unknown=True)
+        info = super().put(key, data)
         self.states.append(decode(data).state)
-        return super().put(key, data)
+        return info
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def test_the_end_waits_for_no_heartbeat_that_hangs_and_is_put_again_behind_it(
     catalog.show(entry_of(SESSION, HEAD, "ended", "over"))
     eventually(lambda: doubtful.states == ["ended"])
     doubtful.arrive.set()
-    assert catalog.finish(10.0)
+    assert catalog.finish(30.0)
     assert doubtful.states == ["ended", "running", "ended"]
     found = entry(archived, SESSION)
     assert found is not None
@@ -157,7 +158,7 @@ def test_a_heartbeat_that_takes_effect_after_the_end_hides_nothing(
     LocalStore.put(doubtful, late.name.key, encode(late))
     eventually(lambda: (found := entry(archived, SESSION)) is not None and found.state == "ended")
     assert doubtful.states == ["ended", "ended"]
-    assert catalog.finish(10.0)
+    assert catalog.finish(30.0)
 
 
 def test_at_the_end_the_last_moment_counts_for_a_doubtful_heartbeat(
