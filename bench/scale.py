@@ -23,6 +23,7 @@ from unittest.mock import patch
 from archive.layout import SessionKey
 from archive.store.base import Object, ObjectInfo, Store
 from archive.store.local import LocalStore
+from archive.store.url import open_store
 from bench.cluster import NODES
 from bench.figure import Figure
 from bench.generate import Generator
@@ -42,6 +43,7 @@ from bench.shapes import SESSION
 from server.fold.pool import FoldPool
 from server.view import saving
 from server.view.cache import Cache
+from server.view.manifest import encoded
 from server.view.opening import Opened, Opening
 from server.view.saving import Saving
 from server.view.stored import StoredViews
@@ -61,6 +63,10 @@ PAGES = ("api/v0/tasks?limit=100", "api/v0/tasks/summarize", "nodes?view=summary
 MANY_NODES = 200
 MANY_NODES_TASKS = 100_000
 MANY_NODES_SECONDS = 3.0
+MANY_NODES_MANIFEST_KIB = 128.0
+LOOKS = 10
+LOOK_REQUESTS = 10.0
+LOOK_SECONDS = 0.1
 
 WEEKS_NODES = 4
 WEEKS_SEGMENTS = 4_032
@@ -132,9 +138,11 @@ def many_nodes(tasks: int = MANY_NODES_TASKS) -> Iterator[Figure]:
     with archive() as store:
         key = write_session(store.url(), tasks, nodes=MANY_NODES, segments=3)
         took = [_opened(store, key) for _ in range(2)]
+        kept_fresh = list(_kept_fresh(store, key))
     name = f"open {tasks:,} tasks of {MANY_NODES} nodes cold"
     yield Figure(name, min(seconds for seconds, _ in took), "s", MANY_NODES_SECONDS)
     yield Figure("  CPU of the whole process tree", min(cpu for _, cpu in took), "s", 2 * MANY_NODES_SECONDS)
+    yield from kept_fresh
 
 
 def _opened(store: "FakeOss", key: SessionKey) -> tuple[float, float]:
@@ -146,6 +154,23 @@ def _opened(store: "FakeOss", key: SessionKey) -> tuple[float, float]:
         began = time.perf_counter()
         server.ask(f"/clusters/{key.path}/{PAGES[0]}")
         return time.perf_counter() - began, tree_cpu(server.pid) - before
+
+
+def _kept_fresh(store: "FakeOss", key: SessionKey) -> Iterator[Figure]:
+    """What a look at a session costs in which nothing is new."""
+    with tempfile.TemporaryDirectory(prefix="bench-nodes-") as cache:
+        with contextlib.closing(Keeper(open_store(store.url()), Path(cache))) as keeper:
+            opened = keeper.refresh(key, None)
+            store.forget_requests()
+            cpu = time.process_time()
+            for _ in range(LOOKS):
+                opened = keeper.refresh(key, opened)
+            cpu = time.process_time() - cpu
+            requests = len(store.requests())
+        yield Figure("  requests a look", requests / LOOKS, "", LOOK_REQUESTS)
+        yield Figure("  CPU a look", cpu / LOOKS, "s", LOOK_SECONDS)
+        yield Figure("  manifest", len(encoded(opened.manifest)) / 1024, "KiB", MANY_NODES_MANIFEST_KIB)
+        del opened  # its files are below the folder
 
 
 class Counted:
