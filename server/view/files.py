@@ -38,7 +38,7 @@ MOST_LAID_OVER: Final = 24
 SMALLEST_LAID_OVER: Final = 256 << 10
 """Files that are together smaller are merged: that takes less than reading them side by side."""
 CHANGED: Final = 4
-"""Fresh files are laid over known ones unless they change one in so many rows or more."""
+"""Fresh files are laid over known ones unless one in so many rows or more is of a key that comes again."""
 
 
 def merge_files(
@@ -121,7 +121,7 @@ class _Merging:
         keys = self._made("again", met_again(table, known, hidden, fresh))
         if not keys:
             return together, list(hidden)
-        if keys * CHANGED > self._one(f"SELECT count(*) FROM {source(known)}")[0]:
+        if keys * CHANGED > self._one(f"SELECT count(*) FROM {source(together)}")[0]:
             return self.whole(table, together), []
         self._made("found", places(table, together, "again"))
         merged_rows = self._written(merged_places(table, together, "found"))
