@@ -166,6 +166,7 @@ def absurd_frame(session: Damaged) -> None:
     store_segment(session, 3, [Range("logs/raylet.out", (1 << 62) - 4, b"end\n")])
 
 
+DEEP = b"[" * 5000 + b'\n{"t": 1795402103, "path": "x", "status": 200, "body": ' + b"[" * 5000 + b"\n"
 UNREAD = "could not be read"
 ENTRY = "Its catalog entry can't be read"
 CASES: dict[str, Case] = {
@@ -246,17 +247,10 @@ CASES: dict[str, Case] = {
         )
     ),
     "lines that are deep": Case(
-        lambda session: (
-            [
-                lines(
-                    stream,
-                    b"[" * 5000,
-                    b'{"t": 1795402103, "path": "x", "status": 200, "body": ' + b"[" * 5000,
-                )(session)
-                for stream in ("events", "polls", "stats")
-            ]
-            and None
-        )
+        lambda session: store_segment(
+            session, 3, [Range(stream, 10_000_000, DEEP) for stream in ("events", "polls", "stats")]
+        ),
+        "could not be used",
     ),
     "exports that are none": Case(
         lines(

@@ -1,6 +1,7 @@
 """What may happen to logs while they are tailed, one story a test."""
 
 import os
+import shutil
 import socket
 import threading
 import tracemalloc
@@ -287,6 +288,18 @@ class TestRenaming:
         assert collector.text("logs/metrics.2.log") == b"own more"
         assert collector.text("logs/metrics.log") == b"other"
 
+    def test_shows_a_log_with_two_names_under_both(self, collector: Any, write: Write, logs: Path) -> None:
+        path = write("a.out", "one\n")
+        os.link(path, logs / "b.out")
+        collector.scan()
+        write("a.out", "two\n")
+        collector.scan()
+        path.unlink()
+        write("b.out", "three\n")
+        collector.scan(15)
+        assert collector.text("logs/a.out") == b"one\ntwo\nthree\n"
+        assert collector.text("logs/b.out") == b"one\ntwo\nthree\n"
+
     def test_shows_a_log_that_was_renamed_by_hand_under_both_names(
         self, collector: Any, write: Write
     ) -> None:
@@ -316,6 +329,19 @@ class TestCutting:
         collector.scan()
         assert collector.text("logs/a.out") == b"first life\nsecond life, and longer than the first\n"
         assert collector.marks("logs/a.out") == [("truncated", 11)]
+
+    def test_follows_a_log_that_is_copied_away_and_truncated(self, collector: Any, write: Write) -> None:
+        path = write("a.out", "")
+        for number in range(3):
+            write("a.out", f"line {number}\n")
+            collector.scan(2)
+            if number:
+                (collector.logs / "a.out.1").rename(collector.logs / "a.out.2")
+            shutil.copy(path, collector.logs / "a.out.1")
+            path.write_text("")
+            collector.scan()
+        assert collector.text("logs/a.out") == b"line 0\nline 1\nline 2\n"
+        assert collector.streams == {"logs/a.out"}
 
     def test_sees_a_rewrite_that_keeps_the_length(self, collector: Any, write: Write) -> None:
         path = write("a.out", "1234567\n")
