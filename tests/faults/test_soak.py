@@ -40,6 +40,8 @@ from faults.rig.ray_node import SESSION, RayNode, Repeated
 MIB = 1 << 20
 TOKEN_SECONDS = 18.0, 60.0
 """How long credentials live in the short and in the long form; those that end within 10 s are not used."""
+WARM = 50
+"""Messages that were seen since the last kill when measuring begins."""
 A_WEEK = 7 * 86_400.0
 WAIT_SECONDS = 150
 """More than the longest rest between two tries of a collector, which may have begun when the faults end."""
@@ -222,10 +224,11 @@ def trouble(world: World, chance: random.Random, seconds: float, every: float) -
 
 
 def watch(world: World, seconds: float) -> dict[str, Measured]:
-    """Looks at the processes, which all live to the end of it."""
+    """Looks at the processes, which are warm by now, and live to the end of it."""
     until(lambda: world.collecting.collector() not in (None, world.killed), 60)
     pid = world.collecting.collector()
     assert pid is not None
+    world.canary.until_seen(world.canary.seen() + WARM, WAIT_SECONDS)
     measured = {"collector": Measured(pid), "server": Measured(world.server.process.pid)}
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -65,15 +65,15 @@ class Canary:
     def said(self) -> str:
         return self._path.read_text()
 
-    def until_seen(self, number: int) -> None:
+    def seen(self) -> int:
+        """Of how many lines and events it says that it found them, whichever are fewer."""
+        assert self._process.poll() is None, self.said()
+        counts = re.findall(r"(\d+) of \d+ seen", self.said().rpartition("lines: ")[2])
+        return min(map(int, counts)) if len(counts) == 2 else 0
+
+    def until_seen(self, number: int, seconds: float = 30.0) -> None:
         """So many lines and events were found."""
-
-        def seen() -> bool:
-            assert self._process.poll() is None, self.said()
-            counts = re.findall(r"(\d+) of \d+ seen", self.said().rpartition("lines: ")[2])
-            return len(counts) == 2 and min(map(int, counts)) >= number
-
-        until(seen)
+        until(lambda: self.seen() >= number, seconds)
 
     def end(self) -> Outcome:
         """Ctrl-C, and what it says then."""
