@@ -2,8 +2,9 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-from server.view.view import Only, View
+from server.view.view import Only, View, connect
 
 
 def test_json_gives_objects_with_the_columns_as_keys(recorded_view: View) -> None:
@@ -50,3 +51,11 @@ def test_a_question_about_some_keys_sees_their_rows_only_and_leaves_the_view_as_
     seen = recorded_view.json("SELECT DISTINCT task_id FROM tasks ORDER BY 1", only=some)
     assert [row["task_id"] for row in json.loads(seen)] == [ids[2], ids[7]]
     assert recorded_view.rows("SELECT count(DISTINCT task_id) FROM tasks")[0][0] > len(ids)
+
+
+def test_what_does_not_fit_into_memory_goes_to_a_folder_that_goes_with_the_database(tmp_path: Path) -> None:
+    with connect("30MB", tmp_path / "spilled") as database:
+        assert not (tmp_path / "spilled").exists()
+        database.execute("CREATE TEMP TABLE wide AS SELECT range, md5(range::VARCHAR) FROM range(1_000_000)")
+        assert any((tmp_path / "spilled").iterdir())
+    assert not (tmp_path / "spilled").exists()
