@@ -9,6 +9,12 @@ from historyserver.canary.settings import CanarySettings
 from server.settings import ServerSettings
 from sidecar.settings import CollectorSettings
 
+_USAGE: Final = """\
+usage: historyserver settings
+
+Prints all settings of collect, serve and canary as a page. It takes none itself.
+"""
+
 _HEAD: Final = f"""\
 # Settings
 
@@ -54,8 +60,12 @@ Beside a collector, with an identity that may read. See [canary](canary.md).
 """
 
 
-def main(_arguments: Sequence[str]) -> int:
-    """Prints the page."""
+def main(arguments: Sequence[str]) -> int:
+    """Prints the page; 2 for arguments, of which it takes none."""
+    if arguments:
+        asks = arguments[0] in {"-h", "--help"}
+        (sys.stdout if asks else sys.stderr).write(_USAGE)
+        return 0 if asks else 2
     sys.stdout.write(page())
     return 0
 

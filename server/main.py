@@ -13,8 +13,7 @@ import uvicorn
 
 from archive.errors import StoreError, StoreMisconfigured
 from archive.settings import read, usage
-from archive.store.retry import Retrying
-from archive.store.url import open_store
+from archive.store.url import open_archive, open_store
 from server.app import create_app
 from server.callers import Callers, CallersUnknowable, TokenFile
 from server.frontend.assets import Frontend
@@ -43,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _serve(reading.values)
     except StoreError as error:
-        sys.stderr.write(f"historyserver serve: --store {reading.values.store!r} can't be used: {error}\n")
+        sys.stderr.write(f"historyserver serve: --store can't be used: {error}\n")
         return 2
     except CallersUnknowable as error:
         sys.stderr.write(f"historyserver serve: --put-tokens can't be used: {error}\n")
@@ -53,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
 def _serve(settings: ServerSettings) -> int:
     callers = _callers(settings)
     # Whoever puts over HTTP tries again by himself, and waits for an answer meanwhile.
-    store = open_store(settings.store) if callers else Retrying(open_store(settings.store))
+    store = open_store(settings.store) if callers else open_archive(settings.store)
     frontend, trouble = _frontend(settings)
     with Views(
         store, settings.cache_folder, settings.cache_bytes, lost_after_seconds=settings.lost_seconds

@@ -7,6 +7,7 @@ what they put anew at each try, and have all the time there is, by the same `Bac
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import random
 import threading
@@ -23,6 +24,11 @@ T = TypeVar("T")
 _STEPS: Final = 64
 _BATCH: Final = 1000
 """Keys of a delete that are tried again together: what OSS takes in one request."""
+_WORTH_TELLING: Final = 2.0
+"""Seconds of a pause behind which somebody at a terminal wonders."""
+_TELL_SECONDS: Final = 30.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,7 @@ class Retrying:
         self._chance = chance
         self._lock = threading.Lock()
         self._retries = 0
+        self._told_at = -math.inf
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self._store, self._backoff)
@@ -142,9 +149,15 @@ class Retrying:
     def _tries(self) -> _Tries:
         return _Tries(self._backoff, self._clock, self._pause, self._chance)
 
-    def _pause(self, seconds: float) -> None:
+    def _pause(self, seconds: float, error: TransientStoreError) -> None:
         with self._lock:
             self._retries += 1
+            now = self._clock()
+            worth_telling = seconds > _WORTH_TELLING and now - self._told_at > _TELL_SECONDS
+            if worth_telling:
+                self._told_at = now
+        if worth_telling:
+            log.warning("the archive does not answer, so it is asked again for a while: %s", error)
         self._sleep(seconds)
 
 
@@ -155,7 +168,7 @@ class _Tries:
         self,
         backoff: Backoff,
         clock: Callable[[], float],
-        pause: Callable[[float], None],
+        pause: Callable[[float, TransientStoreError], None],
         chance: Callable[[], float],
     ) -> None:
         self._backoff = backoff
@@ -171,4 +184,4 @@ class _Tries:
         if self._clock() + seconds - self._began > self._backoff.patience:
             raise error
         self._failures += 1
-        self._pause(seconds)
+        self._pause(seconds, error)

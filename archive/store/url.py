@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from archive.errors import StoreMisconfigured
 from archive.store.base import Store
 from archive.store.local import LocalStore
+from archive.store.retry import SERVING, Backoff, Retrying
 
 KINDS: Final = "file:///path, oss://bucket/root?region=… or http://host/base?token_file=…"
 
@@ -33,6 +34,17 @@ def open_store(url: str) -> Store:
             return _http(url)
         case _:
             raise StoreMisconfigured(f"the store {url!r} is of no known kind: give {KINDS}")
+
+
+def open_archive(url: str, backoff: Backoff = SERVING) -> Retrying:
+    """The store for who reads, which tries again what may pass. Raises StoreMisconfigured."""
+    store = open_store(url)
+    if url.startswith(("http://", "https://")):
+        raise StoreMisconfigured(
+            f"{url} is a history server, which takes puts of collectors and gives nothing back: give the "
+            "store that it keeps them in, file:///path or oss://bucket/root"
+        )
+    return Retrying(store, backoff)
 
 
 def _oss(url: str) -> Store:

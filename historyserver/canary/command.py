@@ -14,7 +14,7 @@ from typing import Final
 from archive.errors import ArchiveError, StoreMisconfigured
 from archive.layout import SessionKey
 from archive.settings import read, usage
-from archive.store.url import open_store
+from archive.store.url import open_archive
 from historyserver.canary.exposition import Exposition
 from historyserver.canary.reading import ArchiveReading, Reading, Sought
 from historyserver.canary.report import Standing, summary, table
@@ -61,7 +61,7 @@ def _reading(settings: CanarySettings) -> Callable[[Sought], Reading]:
         return partial(ServedReading, settings.server)
     if not settings.store:
         raise StoreMisconfigured("say where to read: give --store, or --server")
-    return partial(ArchiveReading, open_store(settings.store))
+    return partial(ArchiveReading, open_archive(settings.store))
 
 
 def _refused(*problems: str) -> int:

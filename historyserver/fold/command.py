@@ -12,11 +12,11 @@ from typing import Final
 
 from archive.errors import NameInvalid, StoreError
 from archive.layout import CATALOG, CatalogName, SessionKey
-from archive.settings import BOOLEAN, INTEGER, STORE, TEXT, read, required, setting, usage
+from archive.settings import BOOLEAN, INTEGER, STORE, TEXT, required, setting, usage
 from archive.store.base import Store
-from archive.store.retry import WORKING, Retrying
-from archive.store.url import open_store
-from historyserver.arguments import named, parted
+from archive.store.retry import WORKING
+from archive.store.url import open_archive
+from historyserver.arguments import asked
 from historyserver.fold.one import Folding, Result
 from historyserver.fold.progress import Progress
 from historyserver.fold.spread import ClusterUnusable, spread
@@ -25,7 +25,7 @@ PURPOSE: Final = (
     "Makes the views that sessions lack, so that they open at once: after an update with a new schema, or\n"
     "when a server meets a full archive. Newest first; what has a current view is skipped, so it can be\n"
     "stopped and run again, and is safe beside servers. On this machine, or over a Ray cluster.\n"
-    "Exit code 0: all done; 1: some failed, and are named; 2: the command can't be used so."
+    "Exit code 0: all done; 1: some failed, the sentences say which; 2: the command can't be used so."
 )
 
 
@@ -47,27 +47,24 @@ def main(arguments: Sequence[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         sys.stdout.write(usage(FoldSettings, "historyserver fold [NAMESPACE/CLUSTER/SESSION]…", PURPOSE))
         return 0
-    names, flags = parted(FoldSettings, arguments)
-    reading = read(FoldSettings, flags, os.environ)
-    settings, problems = reading.values, list(reading.problems)
-    keys: list[SessionKey] = []
-    for name in names:
-        try:
-            keys.append(named(name))
-        except ValueError as error:
-            problems.append(f"{error}.")
-    if not problems and bool(names) == settings.all:
+    wanted = asked(FoldSettings, arguments, os.environ)
+    settings, problems = wanted.settings, list(wanted.problems)
+    if not problems and bool(wanted.keys) == settings.all:
         problems.append("Say which sessions: either --all, or their names, and not both.")
     if problems:
         sys.stderr.write("".join(f"historyserver fold: {problem}\n" for problem in problems))
         return 2
-    return _run(settings, keys)
+    try:
+        store = open_archive(settings.store, WORKING)
+    except StoreError as error:
+        sys.stderr.write(f"historyserver fold: --store can't be used: {error}\n")
+        return 2
+    return _run(settings, store, wanted.keys)
 
 
-def _run(settings: FoldSettings, keys: Sequence[SessionKey]) -> int:
+def _run(settings: FoldSettings, store: Store, keys: Sequence[SessionKey]) -> int:
     progress: Progress | None = None
     try:
-        store = Retrying(open_store(settings.store), WORKING)
         keys = keys or list(catalogued(store, settings.namespace))
         progress = Progress(len(keys), say)
         results = (
@@ -79,8 +76,10 @@ def _run(settings: FoldSettings, keys: Sequence[SessionKey]) -> int:
             for result in results:
                 progress.take(result)
     except StoreError as error:
-        sys.stderr.write(f"historyserver fold: the archive can't be read: {error}\n")
-        return 2
+        sys.stderr.write(
+            f"historyserver fold: the archive can't be read, so nothing more is folded: {error}\n"
+        )
+        return 1
     except ClusterUnusable as error:
         sys.stderr.write(f"historyserver fold: {error}.\n")
         return 2

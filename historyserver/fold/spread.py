@@ -17,8 +17,8 @@ import archive
 import historyserver
 import server
 from archive.layout import SessionKey
-from archive.store.retry import WORKING, Retrying
-from archive.store.url import open_store
+from archive.store.retry import WORKING
+from archive.store.url import open_archive
 from historyserver.fold.one import Folding, Outcome, Result
 
 RETRIES: Final = 5
@@ -36,7 +36,7 @@ def fold_there(store_url: str, key: SessionKey) -> Result:
     """The task: one session, in a folder and with a fold process of its own."""
     with (
         tempfile.TemporaryDirectory(prefix="historyserver-fold-") as folder,
-        Folding(Retrying(open_store(store_url), WORKING), Path(folder), 1) as folding,
+        Folding(open_archive(store_url, WORKING), Path(folder), 1) as folding,
     ):
         return folding.fold(key)
 

@@ -11,11 +11,11 @@ from typing import Final
 
 from archive.errors import StoreError
 from archive.layout import SessionKey
-from archive.settings import BOOLEAN, STORE, TEXT, Kind, read, required, setting, usage
+from archive.settings import BOOLEAN, STORE, TEXT, Kind, required, setting, usage
 from archive.store.base import Store
-from archive.store.retry import WORKING, Retrying
-from archive.store.url import open_store
-from historyserver.arguments import named, parted
+from archive.store.retry import WORKING
+from archive.store.url import open_archive
+from historyserver.arguments import asked
 from server.retention.decide import Amount, Stored, age_of, alive, old_enough
 from server.retention.removal import Revived, catalogued, foldered, remove, stored
 from server.view.facts import LOST_AFTER_SECONDS
@@ -49,23 +49,20 @@ def main(arguments: Sequence[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         sys.stdout.write(usage(RemovalSettings, "historyserver rm [NAMESPACE/CLUSTER/SESSION]…", PURPOSE))
         return 0
-    names, flags = parted(RemovalSettings, arguments)
-    reading = read(RemovalSettings, flags, os.environ)
-    settings, problems = reading.values, list(reading.problems)
-    keys: list[SessionKey] = []
-    for name in names:
-        try:
-            keys.append(named(name))
-        except ValueError as error:
-            problems.append(f"{error}.")
-    if not problems and bool(names) == bool(settings.older_than):
+    wanted = asked(RemovalSettings, arguments, os.environ)
+    settings, problems = wanted.settings, list(wanted.problems)
+    if not problems and bool(wanted.keys) == bool(settings.older_than):
         problems.append("Say which sessions: either --older-than 30d, or their names, and not both.")
     if problems:
         sys.stderr.write("".join(f"historyserver rm: {problem}\n" for problem in problems))
         return 2
     try:
-        store = Retrying(open_store(settings.store), WORKING)
-        return Removal(store, settings).run(keys)
+        store = open_archive(settings.store, WORKING)
+    except StoreError as error:
+        sys.stderr.write(f"historyserver rm: --store can't be used: {error}\n")
+        return 2
+    try:
+        return Removal(store, settings).run(wanted.keys)
     except StoreError as error:
         sys.stderr.write(
             f"historyserver rm: the archive can't be read, so nothing more is removed: {error}\n"

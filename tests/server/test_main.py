@@ -27,6 +27,20 @@ def test_a_store_of_no_known_kind_is_told_and_ends_the_start(capsys: pytest.Capt
     assert "ftp://somewhere" in capsys.readouterr().err
 
 
+def test_a_password_in_the_store_s_url_is_refused_and_not_repeated(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--store", "oss://me:hush@history/r?region=cn-hangzhou"]) == 2
+    told = capsys.readouterr().err
+    assert "holds a name or a password" in told
+    assert "hush" not in told
+
+
+def test_a_store_that_takes_puts_only_is_refused_at_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--store", "http://127.0.0.1:1/"]) == 2
+    assert "gives nothing back" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("text", "shown"), [("history/", "/history"), ("//a//b/", "/a/b"), ("/", "")])
 def test_help_lists_settings_and_base_paths_are_made_plain(
     text: str, shown: str, capsys: pytest.CaptureFixture[str]

@@ -1,5 +1,6 @@
 """How long to wait, and what is tried again."""
 
+import logging
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -180,6 +181,20 @@ def test_a_store_that_hangs_uses_up_patience_without_waits(
         store.get("a")
     assert len(trouble.asked) == 3
     assert time.waits == [1, 2]
+
+
+def test_long_waits_are_told_now_and_then_and_short_ones_never(
+    store: Retrying, trouble: Trouble, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    store.put("a", b"1")
+    trouble.errors = busy(2)
+    store.get("a")
+    assert not caplog.messages
+    trouble.errors = busy(100)
+    with pytest.raises(TransientStoreError):
+        store.get("a")
+    assert caplog.messages == ["the archive does not answer, so it is asked again for a while: busy"] * 2
 
 
 @pytest.mark.parametrize("error", [StoreRefused("no"), ObjectMissing("none")])

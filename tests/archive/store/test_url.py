@@ -14,6 +14,7 @@ from archive.store.http import HttpStore
 from archive.store.local import LocalStore
 from archive.store.oss.address import LONGEST_KEY, Address, parse
 from archive.store.oss.store import OssStore
+from archive.store.url import open_archive
 
 INTERNAL = "https://oss-cn-hangzhou-internal.aliyuncs.com"
 
@@ -158,3 +159,11 @@ def test_opening_a_store_of_another_kind_imports_no_client_of_oss() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_who_reads_gets_a_store_that_tries_again_and_none_that_only_takes_puts(tmp_path: Path) -> None:
+    open_archive(tmp_path.as_uri()).put("a", b"1")
+    assert open_archive(tmp_path.as_uri()).get("a").data == b"1"
+    for url in ("http://127.0.0.1:1/", "https://history.example.org/base"):
+        with pytest.raises(StoreMisconfigured, match="gives nothing back: give the store"):
+            open_archive(url)

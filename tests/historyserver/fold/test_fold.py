@@ -75,7 +75,7 @@ def test_what_fails_is_named_and_the_others_are_folded(
 ) -> None:
     keys = archive.put(3)
     store = RefusingStore(archive.root, keys[1].session)
-    monkeypatch.setattr("historyserver.fold.command.open_store", lambda _url: store)
+    monkeypatch.setattr("historyserver.fold.command.open_archive", lambda _url, _backoff: store)
     assert fold(archive, "--all") == 1
     captured = capsys.readouterr()
     assert f"{keys[1].path} failed: no right to put that" in captured.err

@@ -176,7 +176,9 @@ class BeatingStore(LocalStore):
 def test_a_session_that_comes_to_life_while_it_is_looked_at_is_left_alone(
     archive: Archive, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("historyserver.rm.command.open_store", lambda _url: BeatingStore(archive, OLD))
+    monkeypatch.setattr(
+        "historyserver.rm.command.open_archive", lambda _url, _backoff: BeatingStore(archive, OLD)
+    )
     assert rm(archive, OLD.path) == 1
     assert f"{OLD.path} lives" in capsys.readouterr().err
     assert sum(key.startswith(segments_prefix(OLD)) for key in archive.names()) == 3
