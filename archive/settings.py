@@ -69,10 +69,14 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[T]):
-    """The settings as far as they could be used, and one sentence for each that could not."""
+    """The settings as far as they could be used, and one sentence for each that could not.
+
+    `unknown`: words of the command line that are no settings at all; the sentences tell of them, too.
+    """
 
     values: T
     problems: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
 
 
 def setting(kind: Kind[T], meaning: str, default: T) -> T:
@@ -102,7 +106,7 @@ def rows(table: type) -> tuple[Setting, ...]:
 def read(table: type[T], arguments: Sequence[str], environment: Mapping[str, str]) -> Reading[T]:
     """Reads a table from a command line and an environment; every problem is found, not only the first."""
     settings = rows(table)
-    given, problems = _flags(settings, arguments)
+    given, problems, unknown = _flags(settings, arguments)
     values: dict[str, Any] = {}
     for row in settings:
         text, source = given.get(row.name), row.flag
@@ -115,23 +119,26 @@ def read(table: type[T], arguments: Sequence[str], environment: Mapping[str, str
         try:
             values[row.name] = row.kind.parse(text)
         except ValueError as error:
-            instead = repr("" if row.required else row.shown_default)
-            problems.append(
-                f"{source}={text!r} can't be used: {error}. Give {row.kind.name}; until then it is {instead}."
-            )
-    return Reading(table(**values), tuple(problems))
+            default = "" if row.required else f"; the default is {row.shown_default!r}"
+            problems.append(f"{source}={text!r} can't be used: {error}. Give {row.kind.name}{default}.")
+    return Reading(table(**values), tuple(problems), tuple(unknown))
 
 
-def _flags(settings: Sequence[Setting], arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def _flags(
+    settings: Sequence[Setting], arguments: Sequence[str]
+) -> tuple[dict[str, str], list[str], list[str]]:
+    """What was given, a sentence for each word that can't be used, and those that are no settings."""
     by_flag = {row.flag: row for row in settings}
     given: dict[str, str] = {}
     problems: list[str] = []
+    unknown: list[str] = []
     waiting = list(reversed(arguments))
     while waiting:
         flag, has_value, value = waiting.pop().partition("=")
         row = by_flag.get(flag)
         if row is None:
-            problems.append(f"{flag!r} is no setting here, so it is ignored. --help lists those there are.")
+            problems.append(f"{flag!r} is no setting here. --help lists those there are.")
+            unknown.append(flag)
             if waiting and flag.startswith("--") and not has_value and not waiting[-1].startswith("--"):
                 waiting.pop()  # the unknown setting's value
             continue
@@ -141,11 +148,11 @@ def _flags(settings: Sequence[Setting], arguments: Sequence[str]) -> tuple[dict[
             elif row.kind is BOOLEAN:
                 value = "true"
             else:
-                problems.append(f"{flag} has no value, so it is ignored. Give {row.kind.name} behind it.")
+                problems.append(f"{flag} has no value. Give {row.kind.name} behind it.")
                 continue
         earlier = given.get(row.name)
         given[row.name] = f"{earlier},{value}" if row.kind.many and earlier else value
-    return given, problems
+    return given, problems, unknown
 
 
 def markdown(table: type) -> str:

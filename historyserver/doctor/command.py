@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Final
 
-from archive.settings import read, rows, usage
+from archive.settings import read, usage
 from historyserver.doctor.finding import Check, Finding, Identity, Verdict, examine, skip
 from historyserver.doctor.room import Choices, OperatorChoices, Room, ServerChoices
 from historyserver.doctor.table import CHECKS
@@ -29,7 +29,7 @@ usage: historyserver doctor --as server|collector|operator [--json] [--SETTING V
 
 Looks, with the rights of the identity at hand, whether everything is as it must be: run it where the server
 or the collector runs, in the same environment. It takes their settings: --as collector --help lists them.
-0: all is well. 1: something fails. 2: it was asked in a way that it doesn't understand.
+Exit code 0: all is well; 1: something fails; 2: the command can't be used so.
 """
 
 
@@ -49,10 +49,9 @@ def main(arguments: Sequence[str]) -> int:
             usage(TABLES[identity], f"historyserver doctor --as {identity}", _USAGE.partition("\n\n")[2])
         )
         return 0
-    unknown = _unknown(waiting, TABLES[identity])
-    if unknown:
+    if unknown := read(TABLES[identity], waiting, {}).unknown:
         sys.stderr.write(
-            f"historyserver doctor: a {identity} has no setting {unknown!r}. --help lists them.\n"
+            f"historyserver doctor: a {identity} has no setting {unknown[0]!r}. --help lists them.\n"
         )
         return 2
     room = room_for(identity, waiting, os.environ)
@@ -78,13 +77,6 @@ def _taken(waiting: list[str], flag: str) -> str | None:
             del waiting[place]
             return waiting.pop(place) if place < len(waiting) else None
     return None
-
-
-def _unknown(arguments: Iterable[str], table: type[Choices]) -> str | None:
-    known = {row.flag for row in rows(table)}
-    return next(
-        (one for one in arguments if one.startswith("--") and one.partition("=")[0] not in known), None
-    )
 
 
 def _told(room: Room, examined: Iterable[tuple[Check, Finding]]) -> int:

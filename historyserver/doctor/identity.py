@@ -35,7 +35,7 @@ def settings(room: Room) -> Finding:
     problems = " ".join(room.problems)
     needed = isinstance(chosen, CollectorSettings)
     if problems and not (needed and chosen.namespace and chosen.cluster):
-        return fail(problems, "set these right: nothing is kept or served until then")
+        return fail(problems, "set these right: nothing is kept or shown until then")
     if needed or chosen.namespace or chosen.cluster:
         SessionKey(chosen.namespace, chosen.cluster, "session")
     if problems:

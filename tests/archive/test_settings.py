@@ -72,11 +72,11 @@ def test_all_problems_are_told_at_once_and_the_rest_is_used() -> None:
     )
     assert reading.values == Table(wait_seconds=9.0)
     nonsense, listen, store, budget, role = reading.problems
-    assert nonsense == "'--nonsense' is no setting here, so it is ignored. --help lists those there are."
-    assert listen == "--listen has no value, so it is ignored. Give host:port behind it."
+    assert nonsense == "'--nonsense' is no setting here. --help lists those there are."
+    assert listen == "--listen has no value. Give host:port behind it."
     assert store == "--store is missing: where to. Give it, or set HISTORYSERVER_STORE."
     assert budget.startswith("HISTORYSERVER_BUDGET='many' can't be used: it is no size like 512MiB. ")
-    assert budget.endswith("Give bytes, as 512MiB; until then it is '64MiB'.")
+    assert budget.endswith("Give bytes, as 512MiB; the default is '64MiB'.")
     assert role.startswith("--role='king' can't be used: it is none of head, worker. Give head or worker;")
 
 

@@ -179,7 +179,10 @@ def _coded(asked: Asked, answer: Answer) -> tuple[type[StoreError], str] | None:
             f"the bucket is not at {asked.place}: give its region or its endpoint{there}",
         )
     if "region" in answer.message.lower() and answer.status in {400, 403}:
-        return StoreMisconfigured, f"the region does not fit {asked.place}: {_said(answer)}"
+        return (
+            StoreMisconfigured,
+            f"the region does not fit {asked.place}: correct region= in the store's URL: {_said(answer)}",
+        )
     if _IMMUTABLE.search(answer.code):
         return StoreMisconfigured, (
             "the bucket keeps objects from being changed or deleted, yet open segments and heartbeats are "

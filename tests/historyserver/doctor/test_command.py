@@ -69,6 +69,13 @@ def test_on_a_terminal_lines_are_as_long_as_it_is_wide(oss, command) -> None:
     assert "FAIL  identity          no credentials are set" in text
 
 
+@pytest.mark.parametrize("word", ["--bogus", "--bogus=1", "stray"])
+def test_what_is_no_setting_is_2(command, tmp_path: Path, word: str) -> None:
+    done = command("--as", "operator", "--store", tmp_path.as_uri(), word)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"has no setting {word.partition('=')[0]!r}" in done.stderr
+
+
 def test_a_password_in_the_store_s_url_is_never_printed(command) -> None:
     for arguments in ((), ("--json",)):
         done = command(
