@@ -46,17 +46,18 @@ class Catalog:
         Raises: StoreError when the store could not be read lately.
         """
         known = self._index.snapshot
-        if known is None:
-            return await asyncio.shield(self._refresh())
-        if self._trouble is None and self._fresh():
-            return known
+        if self._trouble is None:
+            if known is None:
+                return await asyncio.shield(self._refresh())
+            if self._fresh():
+                return known
         flight = self._refresh()
         done, _ = await asyncio.wait({flight}, timeout=_PATIENCE_SECONDS)
         if done:
             return flight.result()
-        if self._trouble is not None:
+        if self._trouble is not None:  # known from the last try, so nobody waits for the next one to fail
             raise self._trouble
-        return known
+        return known if known is not None else await asyncio.shield(flight)
 
     async def keep(self) -> None:
         """Refresh for ever: at once while something is not read yet, else every few seconds."""
@@ -65,7 +66,7 @@ class Catalog:
                 await asyncio.shield(self._refresh())
                 rest = max(_UNASKED_SECONDS * self._index.requests, _RARITY * self._cost)
                 pause = 0.0 if self._index.behind else rest
-            except StoreError:  # told to whoever asks
+            except StoreError:  # told where it lands, and to whoever asks
                 pause = _TROUBLE_SECONDS
             except Exception:  # noqa: BLE001 - the next one may go well
                 _log.exception("the catalog was not refreshed this time")
@@ -141,7 +142,12 @@ class Catalog:
         self._landed_at = time.monotonic()
         self._cost = self._landed_at - self._begun_at
         error = None if flight.cancelled() else flight.exception()
-        self._trouble = error if isinstance(error, StoreError) else None
+        trouble = error if isinstance(error, StoreError) else None
+        if trouble is not None and type(trouble) is not type(self._trouble):
+            _log.warning("the archive can't be read; it is asked again and again: %s", trouble)
+        elif trouble is None and self._trouble is not None:
+            _log.info("the archive can be read again")
+        self._trouble = trouble
 
 
 def _start(key: SessionKey) -> tuple[int, str]:

@@ -230,6 +230,8 @@ class Views:
                     pass
                 self._clear_one()
                 self._forget()
+            except ArchiveError as error:
+                _log.warning("views were not kept fresh this time: %s", error)
             except Exception:  # noqa: BLE001 - the next round may go well, and requests open views by themselves
                 _log.exception("views were not kept fresh this time")
 
