@@ -91,7 +91,7 @@ class Machine(RuleBasedStateMachine):
         with (self.logs / name).open("ab") as file:
             file.write(b"".join(tokens) + (b"\n" if line else b""))
         if log.files[0].half_taken:
-            log.lost |= set(tokens)
+            log.unknowable |= set(tokens)
             log.files[0].half_taken = not line
         log.files[0].tokens += tokens
         log.written += tokens
@@ -334,6 +334,7 @@ class Machine(RuleBasedStateMachine):
         log.harmed = True
         self.missed(name, log, file)
         log.cut = True
+        file.half_taken = False
         if not file.seen:
             log.begin_anew()
 
