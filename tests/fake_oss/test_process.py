@@ -1,4 +1,5 @@
 import subprocess
+import sys
 from pathlib import Path
 
 import alibabacloud_oss_v2 as official
@@ -67,7 +68,7 @@ def test_it_ends_with_whoever_started_it() -> None:
 
 def test_it_says_where_it_is(tmp_path: Path) -> None:
     told = subprocess.run(
-        ["python", "-m", "fake_oss"],
+        [sys.executable, "-m", "fake_oss"],
         cwd=Path(__file__).parent.parent,
         stdin=subprocess.DEVNULL,
         capture_output=True,

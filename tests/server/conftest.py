@@ -261,6 +261,12 @@ class Serving:
         finally:
             connection.close()
 
+    def opened(self, address: str) -> None:
+        """Waits until a session is open; a request waits up to 20 s for it, and may be told to come again."""
+        for _ in range(3):
+            if self.get(f"{address}api/v0/tasks?limit=1").status != 503:
+                return
+
 
 @contextmanager
 def serving(store: Store, cache: Path, **parts: Any) -> Iterator[Serving]:

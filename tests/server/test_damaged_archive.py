@@ -340,6 +340,7 @@ def test_every_session_is_listed_whatever_its_entry_is(server: Any) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_a_session_with_damage_opens_and_tells(server: Any, name: str) -> None:
     number, case = list(CASES).index(name), CASES[name]
+    server.opened(address(number))
     answers = {path: server.get(address(number) + path) for path in PATHS}
     bar = server.get(address(number), accept=BROWSER)
     assert bar.status == 200

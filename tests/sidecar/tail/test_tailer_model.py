@@ -211,6 +211,12 @@ class Machine(RuleBasedStateMachine):
 
     @rule(scans=st.integers(0, 3))
     def move_the_folder_and_back(self, scans: int) -> None:
+        """What nobody could read until then passes for deleted."""
+        for name, log in self.model.items():
+            for file in log.files:
+                if file.locked:
+                    log.harmed = True
+                    self.missed(name, log, file)
         self.logs.rename(self.folder / "moved")
         self.some_scans(scans)
         (self.folder / "moved").rename(self.logs)
