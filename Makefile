@@ -7,7 +7,7 @@ RUN    := $(VENV)/bin/python
 .PHONY: help demo test soak check bench docs lock
 help:
 	@echo "make demo    a real Ray cluster works, is killed, and its dashboard opens again (ARGS=--help for options)"
-	@echo "make test    all tests (ARGS=tests/archive for some)"
+	@echo "make test    all tests, ten minutes on two CPUs (ARGS=tests/archive for some)"
 	@echo "make soak    the long forms of the fault tests, about an hour, 2 GiB of disk (ARGS=tests/faults/test_kill.py for some)"
 	@echo "make check   lint, format, types, import contracts, lock files"
 	@echo "make bench   the benchmarks, each figure beside its goal (ARGS=opening for one)"

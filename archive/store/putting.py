@@ -24,7 +24,7 @@ PATH: Final = "/store/"
 DIGEST: Final = "Repr-Digest"
 OUTCOME: Final = "History-Put"
 LARGEST_SEGMENT: Final = 64 << 20
-"""Bytes; a collector closes a segment at about 1 MiB compressed, or 16 MiB of raw bytes and an append."""
+"""Bytes; a put of a collector carries about 8 MiB compressed, or 32 MiB of raw bytes, and an append."""
 LARGEST_ENTRY: Final = 64 << 10
 """Bytes of a catalog entry."""
 
