@@ -170,6 +170,8 @@ class Machine(RuleBasedStateMachine):
         path = self.logs / name
         if path.is_file() and not path.is_symlink():
             path.rename(self.logs / "elsewhere.txt")
+            if not all(file.seen for file in self.model[name].files[1:]):
+                scans = min(scans, 1)  # seen twice without their first name, backups are logs of their own
             if scans and not self.model[name].files[0].seen:  # to a collector that comes back it is gone
                 self.model[name].harmed = True
                 self.model[name].begin_anew()
